@@ -53,4 +53,7 @@ public enum BlockError
 
     /// <summary>EIO: the range lies outside the device, which may have become smaller.</summary>
     OutOfRange,
+
+    /// <summary>EIO: the range was made unreadable (<see cref="IUnreadableRanges"/>) and has not been written since.</summary>
+    Unreadable,
 }

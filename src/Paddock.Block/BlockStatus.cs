@@ -24,6 +24,9 @@ public enum BlockStatusFlags
 
     /// <summary>The run reaches the end of the device.</summary>
     EndOfDevice = 32,
+
+    /// <summary>The bytes were made unreadable (<see cref="IUnreadableRanges"/>).</summary>
+    Unreadable = 64,
 }
 
 /// <summary>One run of bytes with the same facts. A run is at least one byte long unless the query was empty or began at the end.</summary>

@@ -19,6 +19,10 @@ public class CheckedDevice : DelegatingDevice
     /// <inheritdoc/>
     public override IRangeCopy? RangeCopy => field ??= Inner.RangeCopy is { } copy ? new CheckedRangeCopy(this, copy) : null;
 
+    /// <inheritdoc/>
+    public override IUnreadableRanges? UnreadableRanges
+        => field ??= Inner.UnreadableRanges is { } ranges ? new CheckedUnreadable(this, ranges) : null;
+
     /// <summary>Guards a device; one that is guarded already is returned as it is.</summary>
     public static CheckedDevice Wrap(IBlockDevice device) => device as CheckedDevice ?? new CheckedDevice(device);
 
@@ -134,6 +138,16 @@ public class CheckedDevice : DelegatingDevice
             return (source & mask) != 0
                 ? throw new BlockException(BlockError.InvalidArgument, $"offset {source} is no multiple of {mask + 1}")
                 : Inner.CopyAsync(source, offset, length, cancellationToken);
+        }
+    }
+
+    private sealed class CheckedUnreadable(CheckedDevice device, IUnreadableRanges ranges) : IUnreadableRanges
+    {
+        public ValueTask AddAsync(long offset, long length, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            device.CheckRange(offset, length);
+            return ranges.AddAsync(offset, length, cancellationToken);
         }
     }
 

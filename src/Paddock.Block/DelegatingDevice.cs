@@ -35,6 +35,9 @@ public abstract class DelegatingDevice : IBlockDevice
     /// <inheritdoc/>
     public virtual IRangeCopy? RangeCopy => _inner.RangeCopy;
 
+    /// <inheritdoc/>
+    public virtual IUnreadableRanges? UnreadableRanges => _inner.UnreadableRanges;
+
     /// <summary>The wrapped device.</summary>
     protected IBlockDevice Inner
     {

@@ -29,6 +29,9 @@ public interface IBlockDevice : IFlushState, IAsyncDisposable
     /// <summary>Copies inside the disk; null: the device only reads and writes.</summary>
     IRangeCopy? RangeCopy { get; }
 
+    /// <summary>Makes ranges unreadable; null: the device keeps none.</summary>
+    IUnreadableRanges? UnreadableRanges { get; }
+
     /// <summary>Fills <paramref name="buffer"/> from byte <paramref name="offset"/> on.</summary>
     ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
 

@@ -38,6 +38,9 @@ public sealed class RawDevice : IBlockDevice
     /// <inheritdoc/>
     public IRangeCopy? RangeCopy => null;
 
+    /// <inheritdoc/>
+    public IUnreadableRanges? UnreadableRanges => null;
+
     /// <summary>The bytes.</summary>
     public IStorage Storage => _storage;
 

@@ -16,6 +16,7 @@ internal sealed class ServedDevice : DelegatingDevice
     private readonly ResizeGate _resizing = new();
     private readonly ServedZones? _zones;
     private readonly ServedRangeCopy? _copy;
+    private readonly ServedUnreadable? _unreadable;
 
     /// <param name="device">The device; owned, as are those that replace it.</param>
     /// <param name="faults">The rules; null: a new, empty set.</param>
@@ -25,6 +26,7 @@ internal sealed class ServedDevice : DelegatingDevice
         Faults = faults ?? new DeviceFaults();
         _zones = device.Zones is null ? null : new ServedZones(this, DeviceOperations.Any);
         _copy = device.RangeCopy is null ? null : new ServedRangeCopy(this);
+        _unreadable = device.UnreadableRanges is null ? null : new ServedUnreadable(this);
         ZonesWithoutFaults = device.Zones is null ? null : new ServedZones(this, DeviceOperations.None);
     }
 
@@ -47,6 +49,9 @@ internal sealed class ServedDevice : DelegatingDevice
 
     /// <inheritdoc/>
     public override IRangeCopy? RangeCopy => _copy;
+
+    /// <inheritdoc/>
+    public override IUnreadableRanges? UnreadableRanges => _unreadable;
 
     /// <summary>The zones for the server's own reports, which bypass the rules and their counters.</summary>
     public IZones? ZonesWithoutFaults { get; }

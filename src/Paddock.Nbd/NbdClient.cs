@@ -76,6 +76,9 @@ public sealed class NbdClient : IBlockDevice
     /// <inheritdoc/>
     public IRangeCopy? RangeCopy => null;
 
+    /// <inheritdoc/>
+    public IUnreadableRanges? UnreadableRanges => null;
+
     /// <summary>Connects to an export.</summary>
     /// <exception cref="BlockException">The server cannot be reached, or rejects the client.</exception>
     public static async ValueTask<NbdClient> ConnectAsync(NbdTarget target, CancellationToken cancellationToken = default)

@@ -102,6 +102,11 @@ public sealed class NvmeTcpHost : IAsyncDisposable
         in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
         => _link.Current.RunAsync(entry, toController, toHost, cancellationToken);
 
+    /// <summary>Runs an admin command with data for the controller, or for the host.</summary>
+    internal ValueTask<CompletionEntry> RunAdminAsync(
+        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
+        => _link.Current.RunAdminAsync(entry, toController, toHost, cancellationToken);
+
     /// <inheritdoc cref="HostLink.ReconnectAsync"/>
     internal ValueTask ReconnectAsync(int generation) => _link.ReconnectAsync(generation);
 

@@ -12,7 +12,7 @@ namespace Paddock.Qcow2;
 /// An open qcow2 image without regard to zones. It only composes the objects of the engine; docs/ARCHITECTURE.md tells how requests
 /// go through them. Clients open images through <see cref="OpenAsync"/>, which gives the zoned device where the image has zones.
 /// </summary>
-public sealed class Qcow2Image : IQcow2Device, IRangeCopy
+public sealed class Qcow2Image : IQcow2Device, IRangeCopy, IUnreadableRanges
 {
     private readonly ImageParts _parts;
     private readonly ClusterReader _reader;
@@ -45,6 +45,9 @@ public sealed class Qcow2Image : IQcow2Device, IRangeCopy
 
     /// <inheritdoc/>
     public IRangeCopy RangeCopy => this;
+
+    /// <inheritdoc/>
+    public IUnreadableRanges? UnreadableRanges => _parts.Unreadable.IsPossible ? this : null;
 
     /// <inheritdoc/>
     object IRangeCopy.Disk => this;
@@ -222,6 +225,14 @@ public sealed class Qcow2Image : IQcow2Device, IRangeCopy
     /// <inheritdoc/>
     public ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
         => _parts.Copier.CopyAsync(new GuestOffset(source), new GuestOffset(offset), length, cancellationToken);
+
+    /// <inheritdoc/>
+    async ValueTask IUnreadableRanges.AddAsync(long offset, long length, CancellationToken cancellationToken)
+    {
+        _parts.Session.EnsureWritable();
+        await _parts.Session.StartAsync();
+        await _parts.Unreadable.AddAsync(new GuestOffset(offset), length);
+    }
 
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _parts.Flush.RunAsync();

@@ -176,6 +176,11 @@ public sealed record ServeSettings
     public string? NamespaceZoneSize { get; set; }
 
     /// <summary>
+    /// Size of the random write areas of zoned namespaces whose hosts ask for them, such as 1M; 0 or null: they have none.
+    /// </summary>
+    public string? NamespaceZrwaSize { get; set; }
+
+    /// <summary>
     /// File that keeps the totals and the last events of NVMe subsystems between two starts; null: a file in
     /// <see cref="NamespaceDir"/>, or none.
     /// </summary>

@@ -22,13 +22,18 @@ internal struct InlinePace
     /// <summary>Whether the next request runs on the loop.</summary>
     public bool IsHere => _away == 0 || --_away == 0;
 
-    /// <summary>Start time, for <see cref="Took"/>.</summary>
+    /// <summary>Start time, for <see cref="Took(long)"/>.</summary>
     public static long Now => Stopwatch.GetTimestamp();
 
     /// <summary>Records a request that ran on the loop from that time until now.</summary>
-    public void Took(long since)
+    public void Took(long since) => Took(since, Slow);
+
+    /// <summary>The same for a request that may take longer without waiting for a disk.</summary>
+    /// <param name="since">When it started.</param>
+    /// <param name="limit">Most ticks of a request that has not waited.</param>
+    public void Took(long since, long limit)
     {
-        bool slow = Now - since > Slow;
+        bool slow = Now - since > limit;
         _score = slow ? Math.Min(_score + Step, Limit) : Math.Max(_score - Recovery, 0);
         if (slow && _score == Limit)
         {

@@ -13,6 +13,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
 {
     private const int StackSize = 512 << 10;
 
+    private readonly NvmeTarget _target;
     private readonly NvmeSubsystem _subsystem;
     private readonly VfioUserServerOptions _options;
     private readonly Reception<Socket, ClientConnection> _reception;
@@ -20,7 +21,9 @@ internal sealed class VfioUserServer : IAsyncDisposable
 
     // controllers whose clients have disconnected: commands in flight may still wait for the disk
     private readonly HashSet<Task> _ending = [];
+    private readonly LatencyLedger _latencies = new();
     private VfioUserCounts _past = new();
+    private bool _isOff;
 
     /// <param name="target">The target: limits and memory.</param>
     /// <param name="subsystem">The subsystem.</param>
@@ -34,9 +37,9 @@ internal sealed class VfioUserServer : IAsyncDisposable
                 $"a controller has 1 to {VfioUserLimits.MaxQueues} I/O queues, not {options.Queues}", nameof(options));
         }
 
-        (_subsystem, _options) = (subsystem, options);
+        (_target, _subsystem, _options) = (target, subsystem, options);
         _reception = new Reception<Socket, ClientConnection>(
-            1, WhenFull.Wait, socket => new ClientConnection(socket, target, subsystem, options), Begin, options.Time);
+            1, WhenFull.Wait, Meet, Begin, options.Time);
         _reception.Evicted += _ => options.Log?.Invoke("a client that agreed on no version is disconnected: another waits");
     }
 
@@ -58,6 +61,9 @@ internal sealed class VfioUserServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Latencies of commands, from fetching them to their completion.</summary>
+    public LatencyTable Latencies => _latencies.Sum();
+
     /// <summary>Number of current clients: 0 or 1.</summary>
     public int Connections => _reception.Count;
 
@@ -72,14 +78,27 @@ internal sealed class VfioUserServer : IAsyncDisposable
     /// <param name="connection">A connected Unix socket; owned.</param>
     public void Accept(Socket connection) => _reception.Take(connection);
 
-    /// <summary>Drops the connection immediately. QEMU does not connect again: its guest loses the device.</summary>
-    public void DropConnections() => _reception.AbortAll();
-
-    /// <summary>Waits until the client has disconnected and its commands have completed, at most until the limit.</summary>
-    public async Task GoneAsync(TimeSpan limit)
+    /// <summary>
+    /// Cuts or restores the power of the controller. The connection stays, since QEMU does not connect again: the controller fails, and its
+    /// host resets it. Returns when no reply to a command reaches the host any more.
+    /// </summary>
+    public void SetPower(bool on)
     {
-        await _reception.GoneAsync(limit);
-        await Task.WhenAny(Task.WhenAll(Ending()), Task.Delay(limit, _options.Time));
+        lock (_lock)
+        {
+            _isOff = !on;
+            foreach (var client in _reception.Clients)
+            {
+                SetPower(client, on);
+            }
+        }
+    }
+
+    /// <summary>Waits until no command is in flight without power, or of a client that has disconnected; at most until the limit.</summary>
+    public async Task QuietAsync(TimeSpan limit)
+    {
+        var quiet = Task.WhenAll([.. Ending(), .. _reception.Clients.Select(c => c.Function.Controller.QuietAsync())]);
+        await Task.WhenAny(quiet, Task.Delay(limit, _options.Time));
     }
 
     /// <summary>Stops accepting clients, disconnects, and waits for the commands in flight.</summary>
@@ -104,8 +123,46 @@ internal sealed class VfioUserServer : IAsyncDisposable
         }
     }
 
+    private static void SetPower(ClientConnection connection, bool on)
+    {
+        if (on)
+        {
+            connection.Function.Controller.PowerOn();
+        }
+        else
+        {
+            connection.Function.Controller.PowerOffAsync().GetAwaiter().GetResult();
+        }
+    }
+
+    // null: no descriptor, memory or controller is left
+    private ClientConnection? Meet(Socket socket)
+    {
+        var latencies = _latencies.Open();
+        try
+        {
+            return new ClientConnection(socket, _target, _subsystem, _options, latencies);
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException)
+        {
+            _latencies.Close(latencies);
+            _options.Notices?.Invoke(new ClientNotice(ClientChange.Rejected, ClientSocket.PeerOf(socket), _subsystem.Nqn, e.Message));
+            return null;
+        }
+    }
+
     private void Begin(ClientConnection connection)
-        => new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "vfio-user" }.Start();
+    {
+        lock (_lock)
+        {
+            if (_isOff)
+            {
+                SetPower(connection, on: false);
+            }
+        }
+
+        new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "vfio-user" }.Start();
+    }
 
     private void Run(ClientConnection connection)
     {
@@ -120,6 +177,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
             _ = end.ContinueWith(Forget, TaskScheduler.Default);
             connection.Dispose();
             _past = _past.With(connection);
+            _latencies.Close(connection.Latencies);
             _reception.Leave(connection);
         }
     }

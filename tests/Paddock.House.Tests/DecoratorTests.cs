@@ -7,7 +7,7 @@ namespace Paddock.House.Tests;
 public class DecoratorTests
 {
     private static readonly Type[] Seam =
-        [typeof(IBlockDevice), typeof(IZones), typeof(IZoneAttributes), typeof(IRangeCopy), typeof(IStorage)];
+        [typeof(IBlockDevice), typeof(IZones), typeof(IZoneAttributes), typeof(IRangeCopy), typeof(IUnreadableRanges), typeof(IStorage)];
 
     /// <summary>What a decorator keeps to itself, and why.</summary>
     private static readonly Dictionary<string, string> Kept = new()
@@ -29,6 +29,8 @@ public class DecoratorTests
         ["CompressDevice.RangeCopy"] = "a copy is written compressed",
         ["PreallocateDevice.RangeCopy"] = "a copy is a write, which makes the storage longer",
         ["KeptClustersDevice.RangeCopy"] = "a copy would free clusters",
+        ["VerifyDevice.UnreadableRanges"] = "the reference keeps none",
+        ["ExportDevice.UnreadableRanges"] = "NBD has none",
         ["VerifyDevice.RangeCopy"] = "the reference gets each write",
         ["CopyOnReadDevice.RangeCopy"] = "a copy reads whole clusters",
         ["ProbedRawDevice.RangeCopy"] = "each write of the first sector is looked at",
@@ -50,6 +52,8 @@ public class DecoratorTests
         ["VolatileStorage"] = "a cache: changes arrive with a flush",
         ["FaultDevice"] = "sends its requests through a FaultStorage",
         ["ServedZones"] = "reached through ServedDevice",
+        ["CheckedUnreadable"] = "reached through CheckedDevice",
+        ["UnreadableWindow"] = "reached through DiskWindow",
         ["ServedRangeCopy"] = "reached through ServedDevice",
         ["ServedAttributes"] = "reached through ServedDevice",
         ["AttributeWindow"] = "reached through ZoneWindow",

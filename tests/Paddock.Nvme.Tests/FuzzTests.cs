@@ -17,7 +17,7 @@ public class FuzzTests
         int seed = (int)Number("PADDOCK_NVME_SEED", 1);
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {count} PDUs");
         var random = new Random(seed);
-        await using var bench = await Bench.StartAsync();
+        await using var bench = await Bench.StartAsync(area: new(64 << 10, 4096, 3));
         using var admin = new RawHost(bench.Server.Address.Port);
         admin.Initialize();
         ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
@@ -101,7 +101,7 @@ public class FuzzTests
                 Dword10 = random.Next(3) == 0 ? (uint)random.Next() : (uint)random.Next(20000),
                 Dword11 = random.Next(10) == 0 ? (uint)random.Next() : 0,
                 Dword12 = random.Next(5) == 0 ? (uint)random.Next() : (uint)random.Next(16),
-                Dword13 = (uint)random.Next(8) | ((uint)random.Next(16) << 8),
+                Dword13 = (random.Next(3) == 0 ? 0x10 + (uint)random.Next(2) : (uint)random.Next(8)) | ((uint)random.Next(16) << 8),
             },
             data);
         if (random.Next(500) == 0)

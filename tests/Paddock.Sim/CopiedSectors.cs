@@ -1,3 +1,5 @@
+using Paddock.Block;
+
 namespace Paddock.Sim;
 
 /// <summary>
@@ -32,6 +34,35 @@ internal sealed class CopiedSectors
         long origin = SectorPattern.OriginOf(sector);
         version = SectorPattern.Identify(sector, origin * SectorPattern.Sector);
         return version > 0 && _numbers.TryGetValue((origin, (uint)version), out uint number) ? number : SectorPattern.Garbage;
+    }
+
+    /// <summary>Versions of the sectors of a range, <see cref="SectorPattern.Unreadable"/> where a read fails for that reason.</summary>
+    public async Task<long[]> ReadAsync(IBlockDevice device, long offset, int length)
+    {
+        var bytes = new byte[length];
+        var versions = new long[length / SectorPattern.Sector];
+        try
+        {
+            await device.ReadAsync(offset, bytes);
+        }
+        catch (BlockException e) when (e.Error == BlockError.Unreadable)
+        {
+            if (versions.Length == 1)
+            {
+                return [SectorPattern.Unreadable];
+            }
+
+            int half = versions.Length / 2 * SectorPattern.Sector;
+            return [.. await ReadAsync(device, offset, half), .. await ReadAsync(device, offset + half, length - half)];
+        }
+
+        for (int i = 0; i < versions.Length; i++)
+        {
+            long at = (long)i * SectorPattern.Sector;
+            versions[i] = Identify(bytes.AsSpan((int)at, SectorPattern.Sector), offset + at);
+        }
+
+        return versions;
     }
 
     private uint NumberOf(long origin, uint version)

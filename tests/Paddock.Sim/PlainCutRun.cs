@@ -93,6 +93,9 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
             var (offset, length) = Range(client);
             switch (Random.Next(100))
             {
+                case < 2 when !raw && _clients == 1:
+                    await MarkAsync(offset, length);
+                    break;
                 case < 12 when !raw && _clients == 1:
                     await CopyAsync(offset, length);
                     break;
@@ -168,12 +171,30 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
     {
         int count = length / Sector, target = (int)(offset / Sector);
         int source = PickSource(target, count, _history.Sectors, _recipe.Create.ClusterSize);
+        if (_history.HasUnreadable(source, count))
+        {
+            return;
+        }
+
         Trace($"copy {(long)source * Sector} to {offset} {length} at log {_disks.Position}");
         var op = _timeline.Begin();
         var versions = _history.Copy(op, source, target, count, _copied);
         await _device.RangeCopy!.CopyAsync((long)source * Sector, offset, length);
         _timeline.Acknowledge(op);
         _history.Acknowledged(target, versions);
+    }
+
+    private async Task MarkAsync(long offset, int length)
+    {
+        if (_device.UnreadableRanges is { } ranges && length > 0)
+        {
+            Trace($"unreadable {offset} {length} at log {_disks.Position}");
+            var op = _timeline.Begin(fua: true);
+            _history.Write(op, offset, length, SectorPattern.Unreadable);
+            await ranges.AddAsync(offset, length);
+            _timeline.Acknowledge(op);
+            _history.Acknowledged(offset, length, SectorPattern.Unreadable);
+        }
     }
 
     private async Task ZeroAsync(long offset, int length)
@@ -222,13 +243,11 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
         }
 
         _timeline.Acknowledge(op);
-        var buffer = new byte[length];
-        await _device.ReadAsync(offset, buffer);
-        for (int at = 0; at < length; at += Sector)
+        int sector = 0;
+        foreach (long found in await _copied.ReadAsync(_device, offset, length))
         {
-            long found = _copied.Identify(buffer.AsSpan(at, Sector), offset + at);
-            SimFailure.Unless(found >= 0, $"sector {(offset + at) / Sector}: garbage after a discard");
-            _history.Discarded(op, (offset + at) / Sector, (uint)found);
+            SimFailure.Unless(found >= 0, $"sector {(offset / Sector) + sector}: garbage after a discard");
+            _history.Discarded(op, (offset / Sector) + sector++, (uint)found);
         }
     }
 
@@ -263,11 +282,10 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
 
     private async Task ReadAsync(long offset, int length)
     {
-        var buffer = new byte[length];
-        await _device.ReadAsync(offset, buffer);
-        for (int at = 0; at < length; at += Sector)
+        long sector = offset / Sector;
+        foreach (long found in await _copied.ReadAsync(_device, offset, length))
         {
-            _history.CheckNow((offset + at) / Sector, _copied.Identify(buffer.AsSpan(at, Sector), offset + at));
+            _history.CheckNow(sector++, found);
         }
     }
 
@@ -276,14 +294,11 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
     private async Task ScanAsync(CheckedDevice device, Action<long, long> check)
     {
         SimFailure.Unless(device.Length == _recipe.Create.Size, $"the disk has {device.Length} bytes");
-        var buffer = System.Buffers.ArrayPool<byte>.Shared.Rent((int)device.Length);
-        await device.ReadAsync(0, buffer.AsMemory(0, (int)device.Length));
-        for (int sector = 0; sector < _history.Sectors; sector++)
+        long sector = 0;
+        foreach (long version in await _copied.ReadAsync(device, 0, (int)device.Length))
         {
-            check(sector, _copied.Identify(buffer.AsSpan(sector * Sector, Sector), (long)sector * Sector));
+            check(sector++, version);
         }
-
-        System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
     }
 
     private Task TryCutsAsync()
@@ -306,18 +321,16 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
         if (Random.Next(8) == 0)
         {
             // continued use: new writes must not hit anything that the crash left behind
-            var before = new byte[device.Length];
-            await device.ReadAsync(0, before);
+            var before = await _copied.ReadAsync(device, 0, (int)device.Length);
             for (int i = 0; i < 4; i++)
             {
                 var (offset, length) = Range(0);
                 var data = SectorPattern.Make(offset, length, ++_version);
                 await device.WriteAsync(offset, data);
-                data.CopyTo(before, offset);
+                before.AsSpan((int)(offset / Sector), length / Sector).Fill(_version);
             }
 
-            var after = new byte[device.Length];
-            await device.ReadAsync(0, after);
+            var after = await _copied.ReadAsync(device, 0, (int)device.Length);
             SimFailure.Unless(before.AsSpan().SequenceEqual(after), "writes after the cut changed other sectors");
             await device.DisposeAsync();
             await CheckImageAsync(image, leaksAllowed: true, "after writes after the cut");

@@ -42,6 +42,9 @@ internal sealed class ResizeCutRun(int seed, SimOptions options, bool dataFile =
         var (offset, length) = Range();
         switch (Random.Next(100))
         {
+            case < 3:
+                await MarkAsync(offset, length);
+                break;
             case < 28:
                 await WriteAsync(offset, length, ++_version);
                 break;
@@ -143,14 +146,13 @@ internal sealed class ResizeCutRun(int seed, SimOptions options, bool dataFile =
     // data that the cut left beyond the end must not become visible
     private async Task GrowAsync(CheckedDevice device)
     {
-        var before = new byte[device.Length];
-        await device.ReadAsync(0, before);
+        long length = device.Length;
+        var before = await Copied.ReadAsync(device, 0, (int)length);
         await device.ResizeAsync(
-            before.Length + ((1L + Random.Next(1024)) * Sector), Random.Next(4) == 0 ? Preallocation.Metadata : Preallocation.Off);
-        var after = new byte[device.Length];
-        await device.ReadAsync(0, after);
+            length + ((1L + Random.Next(1024)) * Sector), Random.Next(4) == 0 ? Preallocation.Metadata : Preallocation.Off);
+        var after = await Copied.ReadAsync(device, 0, (int)device.Length);
         SimFailure.Unless(after.AsSpan(0, before.Length).SequenceEqual(before), "growing after the cut changed what was there");
-        int stray = after.AsSpan(before.Length).IndexOfAnyExcept((byte)0);
-        SimFailure.Unless(stray < 0, $"growing after the cut shows old bytes in sector {(before.Length + stray) / Sector}");
+        int stray = after.AsSpan(before.Length).IndexOfAnyExcept(0L);
+        SimFailure.Unless(stray < 0, $"growing after the cut shows old bytes in sector {before.Length + stray}");
     }
 }

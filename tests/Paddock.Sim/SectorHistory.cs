@@ -25,6 +25,9 @@ internal sealed class SectorHistory
     /// <summary>Version that a read must currently return.</summary>
     public uint Now(long sector) => _now[sector];
 
+    /// <summary>Whether a sector of a range cannot be read.</summary>
+    public bool HasUnreadable(int sector, int count) => _now.AsSpan(sector, count).Contains(SectorPattern.Unreadable);
+
     /// <summary>Records the start of a write of one version to a range.</summary>
     public void Write(TimedOp op, long offset, long length, uint version)
     {
@@ -53,7 +56,16 @@ internal sealed class SectorHistory
         return versions;
     }
 
-    /// <summary>Records the acknowledgement of a copy.</summary>
+    /// <summary>Records the start of a request after which sectors have these versions.</summary>
+    public void Write(TimedOp op, int sector, IReadOnlyList<uint> versions)
+    {
+        for (int i = 0; i < versions.Count; i++)
+        {
+            _entries[sector + i].Add(new Entry(op, versions[i], Hint: false));
+        }
+    }
+
+    /// <summary>Records the acknowledgement of such a request, or of a copy.</summary>
     public void Acknowledged(int target, uint[] versions) => versions.CopyTo(_now, target);
 
     /// <summary>Records the acknowledgement of a write: reads return its data.</summary>

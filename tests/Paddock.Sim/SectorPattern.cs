@@ -14,6 +14,9 @@ internal static class SectorPattern
     /// <summary>Result of <see cref="Identify"/> for bytes that no write produced for this position.</summary>
     public const long Garbage = -1;
 
+    /// <summary>Version of a sector that was made unreadable.</summary>
+    public const uint Unreadable = int.MaxValue;
+
     /// <summary>Fills whole sectors, starting at an offset, with one version.</summary>
     public static void Fill(Span<byte> buffer, long offset, uint version)
     {

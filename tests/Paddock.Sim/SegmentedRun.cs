@@ -61,12 +61,30 @@ internal abstract class SegmentedRun(int seed, SimOptions options) : SimRun(seed
     {
         int count = length / Sector, target = (int)(offset / Sector);
         int source = PickSource(target, count, Now.History.Sectors, cluster);
+        if (Now.History.HasUnreadable(source, count))
+        {
+            return;
+        }
+
         Trace($"copy {(long)source * Sector} to {offset} {length} at log {Disks.Position}");
         var op = Timeline.Begin();
         var versions = Now.History.Copy(op, source, target, count, Copied);
         await Device.RangeCopy!.CopyAsync((long)source * Sector, offset, length);
         Timeline.Acknowledge(op);
         Now.History.Acknowledged(target, versions);
+    }
+
+    protected async Task MarkAsync(long offset, int length)
+    {
+        if (Device.UnreadableRanges is { } ranges)
+        {
+            Trace($"unreadable {offset} {length} at log {Disks.Position}");
+            var op = Timeline.Begin(fua: true);
+            Now.History.Write(op, offset, length, SectorPattern.Unreadable);
+            await ranges.AddAsync(offset, length);
+            Timeline.Acknowledge(op);
+            Now.History.Acknowledged(offset, length, SectorPattern.Unreadable);
+        }
     }
 
     /// <summary>Runs a request that makes everything before it durable.</summary>
@@ -82,11 +100,10 @@ internal abstract class SegmentedRun(int seed, SimOptions options) : SimRun(seed
     /// <summary>Calls back with each sector and the version of its contents.</summary>
     protected async Task ScanAsync(IBlockDevice device, Action<long, long> check)
     {
-        var bytes = new byte[device.Length];
-        await device.ReadAsync(0, bytes);
-        for (int at = 0; at < bytes.Length; at += Sector)
+        long sector = 0;
+        foreach (long version in await Copied.ReadAsync(device, 0, (int)device.Length))
         {
-            check(at / Sector, Copied.Identify(bytes.AsSpan(at, Sector), at));
+            check(sector++, version);
         }
     }
 

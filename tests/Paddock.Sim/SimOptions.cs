@@ -50,6 +50,7 @@ internal sealed record SimOptions
                lukscut, zonelukscut (the same on encrypted images), mixcut, zonemixcut (encrypted, with a data file),
                keycut (while LUKS key slots are stored and erased),
                snapcut, bitmapcut (images with internal snapshots, and with persistent bitmaps),
+               areacut (zones with random write areas, also with requests that fail),
                zonesnapcut (zoned images with snapshots, half of them with a bitmap),
                and without cuts, all five called exact:
                mirror (plain images against an array of bytes), model (zones against the plain model),

@@ -43,6 +43,9 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SegmentedRu
         var (offset, length) = Range();
         switch (Random.Next(100))
         {
+            case < 3:
+                await MarkAsync(offset, length);
+                break;
             case < 30:
                 await WriteAsync(offset, length, ++_version);
                 break;
@@ -83,7 +86,7 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SegmentedRu
 
     private async Task CreateAsync()
     {
-        if (_snapshots.Count(static s => s.Exists) >= MaxSnapshots)
+        if (_snapshots.Count(static s => s.Exists) >= MaxSnapshots || Now.History.HasUnreadable(0, Now.History.Sectors))
         {
             return;
         }
@@ -204,10 +207,14 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SegmentedRu
         var now = Segments[Segments.FindLastIndex(segment => segment.From <= position)];
         var found = new long[device.Length / Sector];
         await ScanAsync(device, (sector, version) => found[sector] = version);
-        if (position > now.Until && now.Next!.Length == found.Length && found.SequenceEqual(now.Next.Select(static v => (long)v)))
+        if (position > now.Until && now.Next!.Length == found.Length && Enumerable.Range(0, found.Length).All(IsNext))
         {
             return;
         }
+
+        // what was unreadable may still be, until the apply has ended
+        bool IsNext(int sector) => found[sector] == now.Next[sector]
+            || (found[sector] == SectorPattern.Unreadable && sector < now.History.Sectors && now.History.HasUnreadable(sector, 1));
 
         SimFailure.Unless(now.History.Sectors == found.Length, $"the disk has {found.Length} sectors after a cut at {position}");
         for (int sector = 0; sector < found.Length; sector++)

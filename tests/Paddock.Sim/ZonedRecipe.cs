@@ -87,6 +87,17 @@ internal sealed class ZonedRecipe
     /// <summary>The same recipe, encrypted.</summary>
     public ZonedRecipe Encrypted(Random random) => new(Encryption.Of(Create, random), Open);
 
+    /// <summary>The same recipe, and zones can have random write areas.</summary>
+    public ZonedRecipe WithAreas(Random random)
+    {
+        long capacity = Zones.ZoneCapacity ?? Zones.ZoneSize;
+        long unit = Array.Find<long>(random.Next(2) == 0 ? [4096, 1024, Sector] : [1536, Sector], unit => capacity % unit == 0);
+        long size = unit * random.NextInt64(1, Math.Min(12, capacity / unit) + 1);
+        uint zones = (uint)random.Next(0, 4);
+        zones = Zones.MaxActiveZones == 0 ? zones : Math.Min(zones, Zones.MaxActiveZones);
+        return new(Create with { Zoned = Zones with { RandomArea = new RandomAreaLimits(size, unit, zones) } }, Open);
+    }
+
     /// <summary>Opens the image in a storage, with requests validated first.</summary>
     public async Task<IQcow2Device> OpenAsync(IStorage storage, bool readOnly = false)
         => await Qcow2Image.OpenAsync(storage, Data.OpenOptions(storage, Open with { ReadOnly = readOnly }));

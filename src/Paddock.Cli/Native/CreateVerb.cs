@@ -110,14 +110,25 @@ public static class CreateVerb
         {
             { "image", path }, { "format", "qcow2" }, { "size", options.Size }, { "cluster_size", options.ClusterSize },
         };
-        return options.Zoned is not { } zoned ? fields : fields.With("zoned", new JsonFields
+        if (options.Zoned is not { } zoned)
+        {
+            return fields;
+        }
+
+        var zones = new JsonFields
         {
             { "layout", zoned.Layout.ToString() }, { "zone_size", zoned.ZoneSize },
             { "zone_capacity", zoned.ZoneCapacity ?? zoned.ZoneSize }, { "zone_count", ZonesOf(options.Size, zoned) },
             { "conventional_zones", zoned.ConventionalZones }, { "max_open_zones", zoned.MaxOpenZones },
             { "max_active_zones", zoned.MaxActiveZones }, { "max_append_bytes", zoned.MaxAppendBytes },
-        });
+        };
+        zones.AddRange(InfoVerb.AreaFields(AreaOf(zoned)));
+        return fields.With("zoned", zones);
     }
+
+    // the image stores the limit of active zones if no other is given
+    private static RandomAreaLimits AreaOf(ZonedCreateOptions zoned)
+        => zoned.RandomArea with { MaxZones = zoned.RandomArea.MaxZones == 0 ? zoned.MaxActiveZones : zoned.RandomArea.MaxZones };
 
     // the image is valid, and other systems take it
     private static void HintAtPowersOfTwo(ZonedCreateOptions? zoned, NativeConsole console)
@@ -143,6 +154,7 @@ public static class CreateVerb
         }
 
         string conventional = zoned.ConventionalZones == 0 ? "" : $", the first {zoned.ConventionalZones} conventional";
-        return $"{SizeText.Human(options.Size)}, {ZonesOf(options.Size, zoned)} zones of {SizeText.Human(zoned.ZoneSize)}{conventional}";
+        return $"{SizeText.Human(options.Size)}, {ZonesOf(options.Size, zoned)} zones of {SizeText.Human(zoned.ZoneSize)}{conventional}"
+            + (zoned.RandomArea.Size == 0 ? "" : $", random write areas of {SizeText.Human(zoned.RandomArea.Size)}");
     }
 }

@@ -109,6 +109,11 @@ public static class InfoVerb
             Line("zone extensions", $"{zoned.ExtendedZones} descriptor extensions of {zoned.ExtensionBytes} bytes");
         }
 
+        if (zoned.RandomAreas > 0)
+        {
+            Line("zones with an area", zoned.RandomAreas.ToString(CultureInfo.InvariantCulture));
+        }
+
         Line("zone layout", zoned.Layout + (zoned.TableInForeignOrder ? ", zone table in the byte order of another layout" : ""));
     }
 
@@ -119,18 +124,37 @@ public static class InfoVerb
         line("max open zones", Limit(limits.MaxOpenZones));
         line("max active zones", Limit(limits.MaxActiveZones));
         line("max append", limits.MaxAppendBytes == 0 ? "no limit" : SizeText.Human(limits.MaxAppendBytes));
+        if (limits.RandomArea is { Size: > 0 } area)
+        {
+            line(
+                "random write areas",
+                $"{SizeText.Human(area.Size)}, committed by {SizeText.Human(area.Granularity)}, zones: {Limit(area.MaxZones)}");
+        }
     }
 
     /// <summary>The geometry and limits of zones, as every verb's JSON has them.</summary>
-    internal static JsonFields LimitFields(ZonedLimits limits) => new()
+    internal static JsonFields LimitFields(ZonedLimits limits)
     {
-        { "zone_size", limits.ZoneSize },
-        { "zone_capacity", limits.ZoneCapacity },
-        { "zone_count", limits.ZoneCount },
-        { "conventional_zones", limits.ConventionalZones },
-        { "max_open_zones", limits.MaxOpenZones },
-        { "max_active_zones", limits.MaxActiveZones },
-        { "max_append_bytes", limits.MaxAppendBytes },
+        var fields = new JsonFields
+        {
+            { "zone_size", limits.ZoneSize },
+            { "zone_capacity", limits.ZoneCapacity },
+            { "zone_count", limits.ZoneCount },
+            { "conventional_zones", limits.ConventionalZones },
+            { "max_open_zones", limits.MaxOpenZones },
+            { "max_active_zones", limits.MaxActiveZones },
+            { "max_append_bytes", limits.MaxAppendBytes },
+        };
+        fields.AddRange(AreaFields(limits.RandomArea));
+        return fields;
+    }
+
+    /// <summary>The limits of random write areas; no fields without them.</summary>
+    internal static JsonFields AreaFields(RandomAreaLimits area) => area.Size == 0 ? [] : new()
+    {
+        { "zrwa_size", area.Size },
+        { "zrwa_granularity", area.Granularity },
+        { "max_zrwa_zones", area.MaxZones },
     };
 
     private static string Limit(uint limit) => limit == 0 ? "no limit" : limit.ToString(CultureInfo.InvariantCulture);
@@ -161,7 +185,8 @@ public static class InfoVerb
             fields.Add("zoned", zones
                 .With("read_only_zones", zoned.ReadOnlyZones)
                 .With("offline_zones", zoned.OfflineZones)
-                .With("extended_zones", zoned.ExtendedZones));
+                .With("extended_zones", zoned.ExtendedZones)
+                .WithIf(zoned.Limits.RandomArea.Size > 0, "zrwa_zones", zoned.RandomAreas));
         }
 
         return fields;

@@ -35,9 +35,12 @@ public static class ZoneActionVerb
 
         await device.FlushAsync(cancellationToken);
         console.Out.WriteLine(json
-            ? JsonText.Readable(new JsonFields { { "image", path }, { "action", action.ToString().ToLowerInvariant() }, { "zones", done } })
+            ? JsonText.Readable(new JsonFields { { "image", path }, { "action", NameOf(action) }, { "zones", done } })
             : $"{done} {(done == 1 ? "zone" : "zones")} {Done(action)}");
     }
+
+    private static string NameOf(ZoneAction action)
+        => action == ZoneAction.OpenWithRandomArea ? "open" : action.ToString().ToLowerInvariant();
 
     // "all" means all sequential zones: an action on a conventional zone would fail
     private static ZoneRun Sequential(ZoneRun all, ZonedLimits limits)
@@ -48,7 +51,7 @@ public static class ZoneActionVerb
 
     private static string Done(ZoneAction action) => action switch
     {
-        ZoneAction.OpenWithRandomArea => "opened with a random write area; closed again when the command closed the image",
+        ZoneAction.OpenWithRandomArea => "opened with a random write area, which they keep; closed again when the command closed the image",
         ZoneAction.Open => "opened; closed again when the command closed the image",
         ZoneAction.Close => "closed",
         ZoneAction.Finish => "finished",

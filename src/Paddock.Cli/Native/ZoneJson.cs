@@ -14,7 +14,8 @@ internal sealed class ZoneJson : IAsyncDisposable
         Length = JsonEncodedText.Encode("length"), CapacityName = JsonEncodedText.Encode("capacity"),
         Pointer = JsonEncodedText.Encode("write_pointer"), WrittenName = JsonEncodedText.Encode("written"),
         Condition = JsonEncodedText.Encode("condition"), Type = JsonEncodedText.Encode("type"),
-        Conventional = JsonEncodedText.Encode("conventional"), Sequential = JsonEncodedText.Encode("sequential");
+        Conventional = JsonEncodedText.Encode("conventional"), Sequential = JsonEncodedText.Encode("sequential"),
+        Area = JsonEncodedText.Encode("zrwa");
 
     private static readonly JsonEncodedText[] Conditions =
         [.. Enumerable.Range(0, 16).Select(c => JsonEncodedText.Encode(ZoneNames.Name((ZoneCondition)c)))];
@@ -40,7 +41,8 @@ internal sealed class ZoneJson : IAsyncDisposable
         await using (var to = new ZoneJson(output))
         {
             await to.WriteAsync(device, filter, cancellationToken);
-            to.WriteSummary(open, active, ZoneSurvey.SpaceOnDisk(device));
+            int? areas = device.Zones!.Limits.RandomArea.Size > 0 ? await ZoneSurvey.AreasAsync(device, cancellationToken) : null;
+            to.WriteSummary(open, active, areas, ZoneSurvey.SpaceOnDisk(device));
         }
 
         output.Write("\n"u8);
@@ -62,13 +64,18 @@ internal sealed class ZoneJson : IAsyncDisposable
         _json.WriteEndArray();
     }
 
-    private void WriteSummary(int open, int active, long? onDisk)
+    private void WriteSummary(int open, int active, int? areas, long? onDisk)
     {
         _json.WriteNumber("shown_zones", _shown);
         _json.WriteNumber("written", _written);
         _json.WriteNumber("capacity", _capacity);
         _json.WriteNumber("open_zones", open);
         _json.WriteNumber("active_zones", active);
+        if (areas is { } count)
+        {
+            _json.WriteNumber("zrwa_zones", count);
+        }
+
         if (onDisk is { } bytes)
         {
             _json.WriteNumber("allocated", bytes);
@@ -109,6 +116,11 @@ internal sealed class ZoneJson : IAsyncDisposable
 
         _line.WriteString(Condition, Conditions[(int)zone.Condition & 15]);
         _line.WriteString(Type, zone.Type == ZoneType.Conventional ? Conventional : Sequential);
+        if (zone.HasRandomArea)
+        {
+            _line.WriteBoolean(Area, true);
+        }
+
         _line.WriteEndObject();
         _line.Flush();
         _json.WriteRawValue(_lineBytes.WrittenSpan, skipInputValidation: true);

@@ -41,8 +41,13 @@ public sealed class ZoneMap(NativeConsole console, ColorDepth colors)
         console.Out.WriteLine();
         WriteLegend(survey);
         WriteLines(Space(survey, ZoneSurvey.SpaceOnDisk(device)), ", ");
-        WriteLines(
-            [$"open {Of(survey.Open, zoned.MaxOpenZones)}", $"active {Of(survey.Active, zoned.MaxActiveZones)}"], ", ");
+        List<string> resources = [$"open {Of(survey.Open, zoned.MaxOpenZones)}", $"active {Of(survey.Active, zoned.MaxActiveZones)}"];
+        if (zoned.RandomArea.Size > 0)
+        {
+            resources.Add($"random write areas {Of(await ZoneSurvey.AreasAsync(device, cancellationToken), zoned.RandomArea.MaxZones)}");
+        }
+
+        WriteLines(resources, ", ");
     }
 
     /// <summary>

@@ -76,6 +76,15 @@ internal sealed class ZoneSurvey
         return (open, open + await CountAsync(device, ZoneConditionSet.Closed, cancellationToken));
     }
 
+    /// <summary>Number of zones of a disk that have a random write area: they are open or closed.</summary>
+    public static async ValueTask<int> AreasAsync(IBlockDevice device, CancellationToken cancellationToken)
+    {
+        int areas = 0;
+        var active = ZoneFilter.All with { States = ZoneConditionSet.Open | ZoneConditionSet.Closed };
+        await ForEachAsync(device, active, (_, zone) => areas += zone.HasRandomArea ? 1 : 0, cancellationToken);
+        return areas;
+    }
+
     /// <summary>Calls <paramref name="visit"/> with the index and description of each zone that a filter includes, in order.</summary>
     public static async ValueTask ForEachAsync(
         IBlockDevice device, ZoneFilter filter, Action<int, ZoneDescriptor> visit, CancellationToken cancellationToken)

@@ -46,6 +46,11 @@ internal sealed class ZoneTable
 
         Text("  ");
         Text(ZoneNames.Name(zone.Condition));
+        if (zone.HasRandomArea)
+        {
+            Text(", zrwa");
+        }
+
         Text("\n");
         if (_buffer.WrittenCount >= FlushAt)
         {

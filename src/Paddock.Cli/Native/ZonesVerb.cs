@@ -68,5 +68,11 @@ public static class ZonesVerb
         json.WriteNumber("max_open_zones", limits.MaxOpenZones);
         json.WriteNumber("max_active_zones", limits.MaxActiveZones);
         json.WriteNumber("max_append_bytes", limits.MaxAppendBytes);
+        if (limits.RandomArea is { Size: > 0 } area)
+        {
+            json.WriteNumber("zrwa_size", area.Size);
+            json.WriteNumber("zrwa_granularity", area.Granularity);
+            json.WriteNumber("max_zrwa_zones", area.MaxZones);
+        }
     }
 }

@@ -15,6 +15,9 @@ internal sealed class NamespaceOptions
     private readonly Option<string?> _zone = ServerOptions.Text(
         "--namespace-zone-size", "SIZE", "Zone size of zoned ones, a power of two; 0: none (default: 64M).");
 
+    private readonly Option<string?> _area = ServerOptions.Text(
+        "--namespace-zrwa-size", "SIZE", "Random write areas of zoned ones, if the host asks for them (default: none).");
+
     private readonly Option<string?> _format = ServerOptions.Text(
         "--nvme-format", "BOOL", "Whether NVMe hosts may format namespaces (default: true).").OneOf("true", "false");
 
@@ -24,7 +27,7 @@ internal sealed class NamespaceOptions
     /// <summary>Adds these options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _folder, _quota, _zone, _format, _history })
+        foreach (var option in new Option[] { _folder, _quota, _zone, _area, _format, _history })
         {
             command.Add(option);
         }
@@ -36,6 +39,7 @@ internal sealed class NamespaceOptions
         NamespaceDir = parsed.GetValue(_folder) ?? given.NamespaceDir,
         NamespaceQuota = parsed.GetValue(_quota) ?? given.NamespaceQuota,
         NamespaceZoneSize = parsed.GetValue(_zone) ?? given.NamespaceZoneSize,
+        NamespaceZrwaSize = parsed.GetValue(_area) ?? given.NamespaceZrwaSize,
         NvmeHistory = parsed.GetValue(_history) ?? given.NvmeHistory,
         NvmeFormat = parsed.GetValue(_format) is { } allows ? allows == "true" : given.NvmeFormat,
     };

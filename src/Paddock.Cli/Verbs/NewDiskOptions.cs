@@ -25,6 +25,15 @@ internal sealed class NewDiskOptions
 
     private readonly Option<string?> _maxAppend = Text("--max-append", "Maximum size of a zone append; 0: no limit (default: 0).");
 
+    private readonly Option<string?> _areaSize = Text(
+        "--zrwa-size", "Size of a zone's random write area, up to 16M (default: zones have none).");
+
+    private readonly Option<string?> _areaUnit = Text(
+        "--zrwa-granularity", "By how many bytes random write areas are committed (default: 16k, or --zrwa-size if that is less).");
+
+    private readonly Option<uint?> _areaZones = Count(
+        "--zrwa-zones", "Maximum number of zones with a random write area; 0: no limit (default: --max-active).");
+
     private readonly Option<string?> _layout =
         new Option<string?>("--layout") { Description = "On-disk layout of the zone metadata (default: a).", HelpName = "a|c" }
             .OneOf("a", "c");
@@ -43,7 +52,8 @@ internal sealed class NewDiskOptions
         ("zone_size", "--zone-size"), ("zone_capacity", "--zone-capacity"), ("conventional_zones", "--conventional"),
             ("max_open_zones", "--max-open"),
         ("max_active_zones", "--max-active"), ("max_append_bytes", "--max-append"), ("zone_layout=c", "--layout c"),
-        ("cluster_size", "--cluster-size"),
+        ("cluster_size", "--cluster-size"), ("area_size", "--zrwa-size"), ("area_granularity", "--zrwa-granularity"),
+        ("area_zones", "--zrwa-zones"),
     ];
 
     /// <summary>Adds these options to a command.</summary>
@@ -56,7 +66,8 @@ internal sealed class NewDiskOptions
     }
 
     private Option[] All =>
-        [_zoneSize, _zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _layout, _clusterSize, _subclusters];
+        [_zoneSize, _zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _areaSize, _areaUnit, _areaZones, _layout, _clusterSize,
+            _subclusters];
 
     /// <summary>Whether the size of clusters is on the command line.</summary>
     public bool HasClusterSize(ParseResult parsed) => parsed.GetResult(_clusterSize) is { Implicit: false };
@@ -127,7 +138,8 @@ internal sealed class NewDiskOptions
     {
         if (parsed.GetValue(_zoneSize) is not { } zoneSize)
         {
-            Option[] zoneOptions = [_zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _layout];
+            Option[] zoneOptions =
+                [_zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _areaSize, _areaUnit, _areaZones, _layout];
             return zoneOptions.FirstOrDefault(o => parsed.GetResult(o) is not null) is { } stray
                 ? throw new ToolException($"{stray.Name} requires --zone-size: without it the disk has no zones", NativeExit.Usage)
                 : null;
@@ -144,8 +156,26 @@ internal sealed class NewDiskOptions
             MaxOpenZones = open == 0 ? active : open,
             MaxActiveZones = active,
             MaxAppendBytes = SizeOr(parsed, _maxAppend, "--max-append", 0),
+            RandomArea = Area(parsed),
             Layout = parsed.GetValue(_layout) == "c" ? ZoneLayout.C : ZoneLayout.A,
         };
+    }
+
+    private RandomAreaLimits Area(ParseResult parsed)
+    {
+        const long usualUnit = 16384;
+        if (parsed.GetValue(_areaSize) is not { } text)
+        {
+            Option[] areaOptions = [_areaUnit, _areaZones];
+            return areaOptions.FirstOrDefault(o => parsed.GetResult(o) is not null) is { } stray
+                ? throw new ToolException(
+                    $"{stray.Name} requires --zrwa-size: without it zones have no random write areas", NativeExit.Usage)
+                : default;
+        }
+
+        long size = SizeText.Parse("--zrwa-size", text);
+        return new RandomAreaLimits(
+            size, SizeOr(parsed, _areaUnit, "--zrwa-granularity", Math.Min(usualUnit, size)), parsed.GetValue(_areaZones) ?? 0);
     }
 
     private static long SizeOr(ParseResult parsed, Option<string?> option, string what, long otherwise)

@@ -112,12 +112,19 @@ internal static class ZoneCommands
         var zones = Zones();
         var passphrase = PassphraseOption.Create();
         var json = JsonOption.Create();
+        var area = new Option<bool>("--zrwa") { Description = "Gives empty zones a random write area, which they keep." };
         var command = new Command(name, description) { image, zones, passphrase, json };
+        if (action == ZoneAction.Open)
+        {
+            command.Add(area);
+        }
+
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            bool allocates = action == ZoneAction.Open && parsed.GetValue(area);
             await ZoneActionVerb.RunAsync(
-                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), parsed.GetValue(json), console,
-                passphrase.Read(parsed), cancellationToken);
+                allocates ? ZoneAction.OpenWithRandomArea : action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones),
+                parsed.GetValue(json), console, passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;

@@ -28,6 +28,9 @@ internal sealed class StreamTarget(Stream stream, long length) : IBlockDevice
     public IRangeCopy? RangeCopy => null;
 
     /// <inheritdoc/>
+    public IUnreadableRanges? UnreadableRanges => null;
+
+    /// <inheritdoc/>
     public async ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {

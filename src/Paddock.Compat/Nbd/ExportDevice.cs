@@ -20,6 +20,8 @@ internal sealed class ExportDevice(
 
     public override IRangeCopy? RangeCopy => null;
 
+    public override IUnreadableRanges? UnreadableRanges => null;
+
     public override long Length => Math.Max(0, Inner.Length - offset);
 
     public override BlockLimits Limits => Inner.Limits with { RequestAlignment = Math.Max(alignment, Inner.Limits.RequestAlignment) };

@@ -24,6 +24,9 @@ internal sealed class ChainView : DelegatingDevice
     public override IRangeCopy? RangeCopy => null;
 
     /// <inheritdoc/>
+    public override IUnreadableRanges? UnreadableRanges => null;
+
+    /// <inheritdoc/>
     public override IBlockDevice? Backing => null;
 
     /// <inheritdoc/>

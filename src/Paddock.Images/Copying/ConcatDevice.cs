@@ -25,6 +25,9 @@ internal sealed class ConcatDevice(IReadOnlyList<IBlockDevice> parts) : IBlockDe
     public IRangeCopy? RangeCopy => null;
 
     /// <inheritdoc/>
+    public IUnreadableRanges? UnreadableRanges => null;
+
+    /// <inheritdoc/>
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         while (buffer.Length > 0)

@@ -44,6 +44,8 @@ internal sealed class QuorumDevice(IReadOnlyList<IBlockDevice> disks, QuorumRule
 
     public IRangeCopy? RangeCopy => null;
 
+    public IUnreadableRanges? UnreadableRanges => null;
+
     /// <inheritdoc/>
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {

@@ -17,6 +17,9 @@ internal sealed class VerifyDevice(IBlockDevice device, IBlockDevice reference) 
     public override IRangeCopy? RangeCopy => null;
 
     /// <inheritdoc/>
+    public override IUnreadableRanges? UnreadableRanges => null;
+
+    /// <inheritdoc/>
     public override IZones? Zones => null;
 
     /// <inheritdoc/>

@@ -31,6 +31,8 @@ internal sealed class LuksDevice(LuksVolume volume, IStorage storage, IStorage? 
 
     public IRangeCopy? RangeCopy => null;
 
+    public IUnreadableRanges? UnreadableRanges => null;
+
     /// <summary>The header.</summary>
     public LuksVolume Volume => volume;
 

@@ -94,6 +94,11 @@ internal sealed class ControllerConnection : IAsyncDisposable
     public ValueTask<CompletionEntry> RunAdminAsync(SubmissionEntry entry, Memory<byte> toHost, CancellationToken cancellationToken)
         => _admin.RunAsync(entry, default, toHost, cancellationToken);
 
+    /// <summary>Runs an admin command with data for the controller.</summary>
+    public ValueTask<CompletionEntry> RunAdminAsync(
+        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
+        => _admin.RunAsync(entry, toController, toHost, cancellationToken);
+
     /// <summary>Reads an Identify page.</summary>
     public async ValueTask<byte[]> IdentifyAsync(byte cns, uint namespaceId, byte commandSet, CancellationToken cancellationToken)
     {

@@ -40,7 +40,10 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     public virtual IZones? Zones => null;
 
     /// <inheritdoc/>
-    public IRangeCopy? RangeCopy => null;
+    public IRangeCopy? RangeCopy { get; private set; }
+
+    /// <inheritdoc/>
+    public IUnreadableRanges? UnreadableRanges => null;
 
     protected int BlockShift => blockShift;
 
@@ -65,6 +68,10 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         var device = CommandSetOf(descriptors) == IdentifyNamespace.ZonedCommandSet
             ? await OpenZonedAsync(host, id, length, shift, readOnly, ownsHost, cancellationToken)
             : new RemoteNamespace(host, id, length, shift, readOnly, ownsHost);
+        int rangeBlocks = BinaryPrimitives.ReadUInt16LittleEndian(page.AsSpan(74));
+        long copyBlocks = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(76));
+        device.RangeCopy = rangeBlocks == 0 || copyBlocks == 0 ? null
+            : new RemoteRangeCopy(device, (long)rangeBlocks << shift, copyBlocks << shift, page[80] + 1);
 
         // an event before the device was registered did not reach it
         host.Follow(device);
@@ -121,6 +128,23 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             offset += count;
             length -= count;
         }
+    }
+
+    /// <summary>Runs a Copy command.</summary>
+    /// <param name="ranges">Its source ranges, in descriptor format 0.</param>
+    /// <param name="count">How many they are.</param>
+    /// <param name="offset">First byte that is overwritten.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    internal async ValueTask CopyAsync(
+        ReadOnlyMemory<byte> ranges, int count, long offset, long length, CancellationToken cancellationToken)
+    {
+        ThrowIfFlushFailed();
+        int incarnation = host.Incarnation;
+        var entry = Blocks(Opcode.Copy, offset, 0) with { Dword12 = (uint)(count - 1) };
+        var run = RunWriteAsync(entry, ranges, offset, (int)Math.Min(length, int.MaxValue), cancellationToken);
+        Check(await run, "copy", offset, ZoneOf(offset));
+        Acknowledged(incarnation, isDurable: false);
     }
 
     /// <inheritdoc/>
@@ -277,6 +301,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             NvmeStatus.CapacityExceeded => new BlockException(BlockError.NoSpace, message),
             NvmeStatus.NamespaceWriteProtected => new BlockException(BlockError.ReadOnly, message),
             NvmeStatus.AccessDenied => new BlockException(BlockError.NotPermitted, message),
+            NvmeStatus.UnrecoveredReadError => new BlockException(BlockError.Unreadable, message),
             NvmeStatus.InvalidField or NvmeStatus.LbaOutOfRange => new BlockException(BlockError.InvalidArgument, message),
             _ => new BlockException(BlockError.Io, message),
         };

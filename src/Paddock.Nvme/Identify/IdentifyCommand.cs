@@ -132,6 +132,8 @@ internal static class IdentifyCommand
 
         if (commandSet == IdentifyNamespace.ZonedCommandSet && subsystem.Manager is { ZoneSize: > 0 and var zoneSize })
         {
+            bool hasAreas = subsystem.Manager.RandomArea.Size > 0;
+            new Fields(to).U16(2, hasAreas ? RandomAreaFields.Supported : (ushort)0);
             LbaFormats.WriteZoned(to, zoneSize, extensionBytes: 0);
             return NvmeStatus.Success;
         }

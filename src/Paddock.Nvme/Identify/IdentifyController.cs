@@ -14,7 +14,7 @@ namespace Paddock.Nvme.Identify;
 /// 76    1    CMIC     258  1  ACL       320  2  KAS       516  4  NN       1800  2    ICDOFF
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
-/// 524   1    FNA
+/// 524   1    FNA      84  8  RTD3R, RTD3E in microseconds               260  1  FRMW
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
 /// 280   32   TNVMCAP, UNVMCAP               352  4  PELS in 64 KiB
 /// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
@@ -49,7 +49,16 @@ internal sealed record IdentifyController
     private const uint TrafficKeepsAlive = 1 << 6, HasGranularity = 1 << 7;
 
     // compare, dataset management, write zeroes, select of features, timestamp, verify
-    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7);
+    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7)
+        | (1 << 8) | (1 << 9) | (1 << 10);
+
+    private const ushort WriteUncorrectable = 1 << 1;
+
+    // copy descriptor formats 0 to 3
+    private const ushort CopyFormats = 0xF;
+
+    // OACS
+    private const ushort TellsBlockStatus = 1 << 9;
 
     // optional admin commands: format, namespace management
     private const ushort Formats = 1 << 1, ManagesNamespaces = 1 << 3;
@@ -62,6 +71,9 @@ internal sealed record IdentifyController
 
     // command effects log, extended log page data, telemetry, persistent events, supported pages and features with their scope
     private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 5);
+
+    // RTD3R and RTD3E: a shutdown flushes every image, and Linux waits for this long, or 5 s
+    private const uint ResumeMicroseconds = 1_000_000, ShutdownMicroseconds = 60_000_000;
 
     // FRMW: one slot, which is read-only
     private const byte FirmwareSlots = 1 | (1 << 1);
@@ -108,10 +120,13 @@ internal sealed record IdentifyController
     /// <summary>Bytes for namespaces that hosts create, and what is left; null: they create none.</summary>
     public (long Total, long Free)? Capacity { get; init; }
 
+    /// <summary>Whether a namespace keeps blocks that cannot be read (Write Uncorrectable).</summary>
+    public bool KeepsUnreadable { get; init; }
+
     // OACS
     private ushort AdminCommands
         => (ushort)((AllowsFormat ? Formats : 0) | (Capacity is null ? 0 : ManagesNamespaces)
-            | (Traits.ShadowDoorbells ? HasDoorbellBuffer : 0));
+            | (Traits.ShadowDoorbells ? HasDoorbellBuffer : 0) | (Discovery ? 0 : TellsBlockStatus));
 
     private bool IsFabric => Traits.Transport == NvmeTransport.Tcp;
 
@@ -126,6 +141,8 @@ internal sealed record IdentifyController
         f.U8(77, (byte)int.Log2(MaxTransfer / 4096));
         f.U16(78, ControllerId);
         f.U32(80, Properties.Version20);
+        f.U32(84, Discovery ? 0 : ResumeMicroseconds);
+        f.U32(88, Discovery ? 0 : ShutdownMicroseconds);
         f.U32(92, Discovery ? 0 : EventsOffered);
         f.U32(96, (IsFabric ? TrafficKeepsAlive : 0) | (Capacity is null ? 0 : HasGranularity));
         f.U8(111, Discovery ? IsDiscovery : AdministersIo);
@@ -145,9 +162,10 @@ internal sealed record IdentifyController
         f.U8(513, 0x44);
         f.U16(514, IsFabric ? (ushort)QueueEntries : (ushort)0);
         f.U32(516, Namespaces);
-        f.U16(520, Discovery ? (ushort)0 : OptionalCommands);
+        f.U16(520, Discovery ? (ushort)0 : (ushort)(OptionalCommands | (KeepsUnreadable ? WriteUncorrectable : 0)));
         f.U8(524, FormatCommand.Attributes);
         f.U8(525, (byte)(Discovery ? 0 : 7));
+        f.U16(534, Discovery ? (ushort)0 : CopyFormats);
         f.U32(536, Sgls | (IsFabric ? SglOffsets : SglBitBuckets | SglExcess));
         f.U32(540, Namespaces);
         f.Terminated(768, 256, SubsystemNqn);

@@ -1,3 +1,4 @@
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
@@ -25,6 +26,7 @@ internal static class IdentifyNamespace
     /// 0   8  NSZE     25  1  NLBAF, 0's based   30  1  NMIC     48  16 NVMCAP
     /// 8   8  NCAP     26  1  FLBAS              32  1  FPI      64  10 NPWG, NPWA, NPDG, NPDA, NOWS, 0's based, 2 bytes each
     /// 16  8  NUSE     24  1  NSFEAT             33  1  DLFEAT   99  1  NSATTR    104 16  NGUID
+    /// 74  2  MSSRL    76  4  MCL                80  1  MSRC, 0's based
     /// 128 4  LBAF0: MS (2), LBADS (1), RP (1)
     /// </code>
     /// A qcow2 image writes best in whole clusters: a smaller write to a new cluster is completed with zeroes or with data of the backing
@@ -43,6 +45,9 @@ internal static class IdentifyNamespace
         f.U8(32, (byte)(progressSupported | ns.FormatPercentLeft));
         f.U8(33, ReadsZeroes);
         f.U128(48, (UInt128)ns.Device.Length);
+        f.U16(74, CopyCommands.MaxRangeBlocks);
+        f.U32(76, CopyCommands.MaxBlocks(ns));
+        f.U8(80, CopyCommands.MaxRanges - 1);
         f.U8(99, (byte)(ns.Device.IsReadOnly ? WriteProtected : 0));
         ns.Identifier.TryWriteBytes(to[104..], bigEndian: true, out _);
         if (ns.CanChangeFormat)

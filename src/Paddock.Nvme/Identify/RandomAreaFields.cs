@@ -16,8 +16,10 @@ namespace Paddock.Nvme.Identify;
 /// </remarks>
 internal static class RandomAreaFields
 {
+    /// <summary>ZRWASUP of OZCS.</summary>
+    public const ushort Supported = 1 << 1;
+
     private const int SupportAt = 2, NumberAt = 44, UnitAt = 48, SizeAt = 50, CapabilitiesAt = 52;
-    private const ushort Supported = 1 << 1;
     private const byte ExplicitCommits = 1;
 
     /// <summary>What they add to OZCS.</summary>

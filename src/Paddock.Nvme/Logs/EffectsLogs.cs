@@ -37,9 +37,14 @@ internal static class EffectsLogs
             f.U32(IoCommands + (4 * code), Runs | OfNamespace);
         }
 
-        foreach (byte code in (ReadOnlySpan<byte>)[Opcode.Write, Opcode.WriteZeroes, Opcode.DatasetManagement])
+        foreach (byte code in (ReadOnlySpan<byte>)[Opcode.Write, Opcode.WriteZeroes, Opcode.DatasetManagement, Opcode.Copy])
         {
             f.U32(IoCommands + (4 * code), Runs | ChangesData | OfNamespace);
+        }
+
+        if (controller.Subsystem.Namespaces.Any(static ns => ns.Device.UnreadableRanges is not null))
+        {
+            f.U32(IoCommands + (4 * Opcode.WriteUncorrectable), Runs | ChangesData | OfNamespace);
         }
 
         if (commandSet == IdentifyNamespace.ZonedCommandSet)
@@ -70,6 +75,7 @@ internal static class EffectsLogs
         List<(byte Code, uint Effects)> all =
         [
             (AdminOpcode.GetLogPage, Runs | OfController), (AdminOpcode.Identify, Runs | OfController),
+            (AdminOpcode.GetLbaStatus, Runs | OfNamespace),
             (AdminOpcode.Abort, Runs | OfController), (AdminOpcode.SetFeatures, Runs | OfController),
             (AdminOpcode.GetFeatures, Runs | OfController), (AdminOpcode.AsyncEventRequest, Runs | OfController),
             .. controller.Traits.AdminCommands.Select(code => (code, Runs | OfController)),

@@ -18,18 +18,21 @@ internal sealed class CommandStarter
     private readonly DmaGate _gate;
     private readonly MemoryBudget _budget;
     private readonly QueueCommands _queueCommands;
+    private readonly TransferMapPool _maps;
     private readonly PrpList _prps;
     private readonly SglChain _sgls;
-    private readonly IoRunner _io = new();
+    private readonly IoRunner _io = new(sharesThread: true);
 
     public CommandStarter(
-        Controller controller, IDeviceMemory memory, DmaGate gate, MemoryBudget budget, QueueCommands queueCommands)
+        Controller controller, IDeviceMemory memory, DmaGate gate, MemoryBudget budget, QueueCommands queueCommands,
+        TransferMapPool maps)
     {
         _controller = controller;
         _memory = memory;
         _gate = gate;
         _budget = budget;
         _queueCommands = queueCommands;
+        _maps = maps;
         _prps = new PrpList(memory);
         _sgls = new SglChain(memory);
     }
@@ -140,9 +143,11 @@ internal sealed class CommandStarter
     private NvmeStatus Map(PcieCommand command, int length)
     {
         ref readonly var entry = ref command.Entry;
-        var status = entry.Flags >> PointerShift == 0
-            ? _prps.Read(entry, length, command.Map) : _sgls.Read(entry, length, command.Map);
-        return status != NvmeStatus.Success || entry.Direction != 1 || command.Map.TryCopyIn(_memory, command.Data.Span)
+        var map = command.Map = _maps.Rent();
+        var status = entry.Flags >> PointerShift == 0 ? _prps.Read(entry, length, map) : _sgls.Read(entry, length, map);
+        command.Held += map.Footprint;
+        _budget.Take(map.Footprint);
+        return status != NvmeStatus.Success || entry.Direction != 1 || map.TryCopyIn(_memory, command.Data.Span)
             ? status : NvmeStatus.DataTransferError;
     }
 

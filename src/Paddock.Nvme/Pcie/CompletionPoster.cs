@@ -16,14 +16,14 @@ internal sealed class CompletionPoster
     private readonly QueueSet _queues;
     private readonly QueueCommands _queueCommands;
     private readonly VectorSignals _signals;
+    private readonly TransferMapPool _maps;
     private readonly LatencyTable _latencies;
     private CommandList _ended;
     private int _blocked;
 
     public CompletionPoster(
         Controller controller, IDeviceMemory memory, MemoryBudget budget, QueueSet queues, QueueCommands queueCommands,
-        VectorSignals signals,
-        LatencyTable latencies)
+        VectorSignals signals, TransferMapPool maps, LatencyTable latencies)
     {
         _controller = controller;
         _memory = memory;
@@ -31,6 +31,7 @@ internal sealed class CompletionPoster
         _queues = queues;
         _queueCommands = queueCommands;
         _signals = signals;
+        _maps = maps;
         _latencies = latencies;
     }
 
@@ -196,10 +197,15 @@ internal sealed class CompletionPoster
         {
             // the buffer is shared memory: the host must not see what its last user left there
             command.Data.Span[command.Written..].Clear();
-            if (!command.Map.TryCopyOut(_memory, command.Data.Span))
+            if (command.Map?.TryCopyOut(_memory, command.Data.Span) != true)
             {
                 command.Status = NvmeStatus.DataTransferError;
             }
+        }
+
+        if (command.Map is { } map)
+        {
+            _maps.Return(map);
         }
 
         Release(command);
@@ -209,6 +215,7 @@ internal sealed class CompletionPoster
     {
         var buffer = command.Buffer;
         command.Buffer = null;
+        command.Map = null;
         buffer?.Release();
         _budget.Return(command.Held);
         command.Held = 0;

@@ -28,6 +28,9 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     private const int MappedRestMilliseconds = 1;
     private const int CoalescingRestMilliseconds = 1;
 
+    // for the host to be told that the controller fails
+    private static readonly TimeSpan AnnouncementLimit = TimeSpan.FromMilliseconds(250);
+
     private readonly Controller _controller;
     private readonly PcieOptions _options;
     private readonly IDeviceMemory _memory;
@@ -48,6 +51,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     private PollPace _pace;
     private volatile int _worker;
     private volatile bool _needsHeads;
+    private volatile string? _failure;
     private bool _detached;
 
     public ControllerRun(
@@ -61,8 +65,9 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         _budget = new MemoryBudget(controller.Target.Options.ConnectionBytes);
         _signals = new VectorSignals(interrupts, controller.Interrupts!, options.Vectors);
         var queueCommands = new QueueCommands(controller, _queues, this);
-        _poster = new CompletionPoster(controller, memory, _budget, _queues, queueCommands, _signals, options.Latencies);
-        _starter = new CommandStarter(controller, memory, _gate, _budget, queueCommands);
+        var maps = new TransferMapPool();
+        _poster = new CompletionPoster(controller, memory, _budget, _queues, queueCommands, _signals, maps, options.Latencies);
+        _starter = new CommandStarter(controller, memory, _gate, _budget, queueCommands, maps);
         _pace = new PollPace((long)(options.Polling.TotalSeconds * Stopwatch.Frequency));
     }
 
@@ -79,7 +84,18 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     public bool IsAuthenticating => false;
 
     /// <summary>Starts the thread, which makes the controller ready.</summary>
-    public void Start() => new Thread(Run, StackSize) { IsBackground = true, Name = "nvme pcie" }.Start();
+    public void Start()
+    {
+        try
+        {
+            new Thread(Run, StackSize) { IsBackground = true, Name = "nvme pcie" }.Start();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            Fail("no thread can be created");
+            End();
+        }
+    }
 
     /// <summary>Takes a doorbell that the host writes.</summary>
     public void Ring(int index, uint value)
@@ -130,11 +146,17 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     public bool TryAbort(ushort commandId) => false;
 
     /// <summary>The controller is ended by its target: the host must reset it.</summary>
-    public void Dispose()
+    public void Dispose() => EndSoon("the server has ended the controller");
+
+    /// <summary>Fails the controller, as a drive without power does; nothing accesses the host's memory after that.</summary>
+    public async Task LosePowerAsync()
     {
-        _gate.Close();
-        Fail("the server has ended the controller");
-        _signal.Wake();
+        EndSoon("the power is cut");
+        if (await Task.WhenAny(_over.Task, Task.Delay(AnnouncementLimit)) != _over.Task)
+        {
+            _gate.Close();
+            Fail("the power is cut");
+        }
     }
 
     /// <inheritdoc/>
@@ -152,6 +174,17 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
 
     /// <inheritdoc/>
     public void Discard(PcieCommand command) => _poster.Discard(command);
+
+    // a host that is told resets the controller at once; others find out when a command times out
+    private void EndSoon(string why)
+    {
+        if (_failure is null)
+        {
+            _controller.Events.ErrorOccurred(ControllerError.Persistent);
+            _failure = why;
+            _signal.Wake();
+        }
+    }
 
     private void Run()
     {
@@ -178,7 +211,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         catch (Exception e)
         {
             // whatever a host causes ends only its own controller
-            Fail(e.Message);
+            Fail($"internal error: {e}");
         }
         finally
         {
@@ -229,6 +262,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     private bool Pass()
     {
         bool worked = false;
+        string? failure = _failure;
         if (_signal.HasEnded)
         {
             _poster.TakeEnded(_signal);
@@ -251,6 +285,11 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         {
             worked |= _poster.HasEnded || _poster.CanUnblock;
             Post();
+        }
+
+        if (failure is not null)
+        {
+            Fail(failure);
         }
 
         for (int i = 0; i < _queues.Submissions.Count; i++)
@@ -336,12 +375,12 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         var (register, value) = _doorbells.TakeErrors();
         if (register)
         {
-            _controller.Events.ErrorOccurred(DoorbellError.InvalidRegister);
+            _controller.Events.ErrorOccurred(ControllerError.InvalidRegister);
         }
 
         if (value)
         {
-            _controller.Events.ErrorOccurred(DoorbellError.InvalidValue);
+            _controller.Events.ErrorOccurred(ControllerError.InvalidValue);
         }
     }
 
@@ -383,7 +422,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
 
         bool isReadable = _queues.TryLook();
         _gate.Leave();
-        return !isReadable || _doorbells.HasErrors || _poster.HasEnded || _poster.CanUnblock
+        return !isReadable || _failure is not null || _doorbells.HasErrors || _poster.HasEnded || _poster.CanUnblock
             || (!_budget.IsExceeded && _queues.Submissions.Exists(static q => q.CanFetch));
     }
 }

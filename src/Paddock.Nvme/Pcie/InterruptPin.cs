@@ -12,7 +12,20 @@ internal sealed class InterruptPin(IInterrupts interrupts)
     private readonly int[] _unread = new int[Vectors];
     private volatile uint _pending;
     private uint _mask;
+    private int _epoch;
     private bool _level;
+
+    /// <summary>Number of resets so far: an update of an earlier one is ignored.</summary>
+    public int Epoch
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _epoch;
+            }
+        }
+    }
 
     /// <summary>Whether a queue has entries that the host has not read.</summary>
     public bool IsPending => _pending != 0;
@@ -40,11 +53,19 @@ internal sealed class InterruptPin(IInterrupts interrupts)
     }
 
     /// <summary>A queue of a vector has got entries, or the host has read them all.</summary>
-    public void SetUnread(int vector, bool isUnread)
+    /// <param name="epoch">The <see cref="Epoch"/> in which the queue was created.</param>
+    /// <param name="vector">The vector.</param>
+    /// <param name="isUnread">Whether there are entries to read.</param>
+    public void SetUnread(int epoch, int vector, bool isUnread)
     {
         int bit = vector % Vectors;
         lock (_lock)
         {
+            if (epoch != _epoch)
+            {
+                return;
+            }
+
             _unread[bit] += isUnread ? 1 : -1;
             _pending = _unread[bit] > 0 ? _pending | (1u << bit) : _pending & ~(1u << bit);
             Update();
@@ -56,6 +77,7 @@ internal sealed class InterruptPin(IInterrupts interrupts)
     {
         lock (_lock)
         {
+            _epoch++;
             Array.Clear(_unread);
             _pending = _mask = 0;
             Update();

@@ -9,8 +9,8 @@ internal sealed class PcieCommand(SubmissionQueue queue, int slot) : Command(que
     /// <summary>Its queue.</summary>
     public SubmissionQueue Queue => queue;
 
-    /// <summary>Where its data lie in the host's memory.</summary>
-    public TransferMap Map { get; } = new();
+    /// <summary>Where its data lie in the host's memory; null when it has none.</summary>
+    public TransferMap? Map { get; set; }
 
     /// <summary>Bytes that count against the controller's limit of memory until the command's end.</summary>
     public int Held { get; set; }

@@ -44,7 +44,7 @@ internal sealed class PcieController : IAsyncDisposable
     private Task _quiet = Task.CompletedTask;
     private uint _attributes, _shutdowns;
     private ulong _submission, _completion;
-    private bool _isMaster, _isDisposed;
+    private bool _isMaster, _isOff, _isDisposed;
 
     /// <param name="target">The target: limits and memory.</param>
     /// <param name="subsystem">The subsystem whose namespaces are offered.</param>
@@ -192,6 +192,39 @@ internal sealed class PcieController : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Cuts the power: the controller fails (CSTS.CFS), and is not ready again before the power is back and the host has reset it. Waits
+    /// until nothing of the host's memory is accessed any more.
+    /// </summary>
+    public Task PowerOffAsync()
+    {
+        lock (_lock)
+        {
+            _isOff = true;
+            return _run?.LosePowerAsync() ?? Task.CompletedTask;
+        }
+    }
+
+    /// <summary>Restores the power: a host that waits for the controller to be ready goes on.</summary>
+    public void PowerOn()
+    {
+        lock (_lock)
+        {
+            _isOff = false;
+        }
+
+        StartLater();
+    }
+
+    /// <summary>Completes when no command of a controller without power is in flight.</summary>
+    public Task QuietAsync()
+    {
+        lock (_lock)
+        {
+            return Task.WhenAll(_quiet, _isOff && _run is not null ? _run.QuietAsync() : Task.CompletedTask);
+        }
+    }
+
     /// <summary>Ends the controller; waits for the commands in flight, but not forever for a disk that does not answer.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -272,7 +305,7 @@ internal sealed class PcieController : IAsyncDisposable
         {
             _controller.SetStatus(Properties.Fatal);
         }
-        else if (_quiet.IsCompleted)
+        else if (_quiet.IsCompleted && !_isOff)
         {
             _run = new ControllerRun(_controller, _options, _memory, _interrupts, _pin, _doorbells, new AdminQueues(
                 _submission, (int)(_attributes & 0xFFF) + 1, _completion, (int)(_attributes >> 16) + 1));

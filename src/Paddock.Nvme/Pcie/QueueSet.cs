@@ -12,6 +12,7 @@ internal sealed class QueueSet(DoorbellTable doorbells, ShadowDoorbells shadow, 
     private readonly List<SubmissionQueue> _submissions = [];
     private readonly List<CompletionQueue> _completions = [];
     private readonly uint[] _rejected = new uint[2 * queues];
+    private readonly int _epoch = pin.Epoch;
     private int _last;
 
     /// <summary>The submission queues.</summary>
@@ -123,7 +124,7 @@ internal sealed class QueueSet(DoorbellTable doorbells, ShadowDoorbells shadow, 
         if (queue.IsUnread != isUnread && queue.Vector is { } vector)
         {
             queue.IsUnread = isUnread;
-            pin.SetUnread(vector, isUnread);
+            pin.SetUnread(_epoch, vector, isUnread);
         }
     }
 

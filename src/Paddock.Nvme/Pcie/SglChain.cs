@@ -10,7 +10,7 @@ namespace Paddock.Nvme.Pcie;
 internal sealed class SglChain(IDeviceMemory memory)
 {
     /// <summary>Most segments of a list, and most descriptors in all of them.</summary>
-    public const int MaxSegments = 256, MaxDescriptors = 4096;
+    public const int MaxSegments = 256, MaxDescriptors = 1024;
 
     // descriptors that are read at once
     private const int Batch = 64;

@@ -1,13 +1,18 @@
 namespace Paddock.Nvme.Pcie;
 
-/// <summary>Where the data of a command lie in the host's memory; adjacent parts are joined. Reused by the commands of a slot.</summary>
+/// <summary>Where the data of a command lie in the host's memory; adjacent parts are joined.</summary>
 internal sealed class TransferMap
 {
+    private const int PartBytes = 24;
+
     private Part[] _parts = new Part[2];
     private int _count;
 
     /// <summary>Number of parts.</summary>
     public int Count => _count;
+
+    /// <summary>Bytes of memory that the map occupies.</summary>
+    public int Footprint => _parts.Length * PartBytes;
 
     /// <summary>Bytes that the parts have together.</summary>
     public int Length { get; private set; }

@@ -69,6 +69,8 @@ internal static class AdminCommands
 
                 command.Written = (int)length;
                 return LogPages.Execute(controller, entry, command.Data.Span[..command.Written]);
+            case AdminOpcode.GetLbaStatus:
+                return await BlockStatusCommand.ExecuteAsync(controller, command);
             case AdminOpcode.SetFeatures:
                 return controller.Features.Set(controller, command);
             case AdminOpcode.GetFeatures:

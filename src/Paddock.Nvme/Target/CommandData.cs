@@ -26,6 +26,7 @@ internal static class CommandData
         // the capabilities of a feature are in the completion
         AdminOpcode.GetFeatures when (entry.Dword10 >> 8 & 7) == SelectSupported => 0,
         AdminOpcode.NamespaceManagement when (entry.Dword10 & 15) == 0 => IdentifyController.Size,
+        AdminOpcode.GetLbaStatus => BlockStatusCommand.LengthOf(entry),
         AdminOpcode.NamespaceAttachment => IdentifyController.Size,
         AdminOpcode.SetFeatures or AdminOpcode.GetFeatures => (byte)entry.Dword10 switch
         {
@@ -41,6 +42,11 @@ internal static class CommandData
         if (entry.Opcode == Opcode.DatasetManagement)
         {
             return 16 * ((long)(byte)entry.Dword10 + 1);
+        }
+
+        if (entry.Opcode == Opcode.Copy)
+        {
+            return CopyCommands.DataLengthOf(entry);
         }
 
         if (controller.Find(entry.NamespaceId) is not { } ns)

@@ -121,6 +121,7 @@ internal sealed class Controller(
 
     public IdentifyController Describe() => new()
     {
+        KeepsUnreadable = subsystem.Namespaces.Any(static ns => ns.Device.UnreadableRanges is not null),
         SerialNumber = subsystem.SerialNumber,
         Model = Model,
         Firmware = FirmwareRevision,
@@ -213,7 +214,9 @@ internal sealed class Controller(
     /// </summary>
     public void End()
     {
-        if (traits.Transport == NvmeTransport.Tcp)
+        // on a PCI bus, the controller stays and the host is told: it must reset it
+        bool isTold = traits.Transport != NvmeTransport.Tcp;
+        if (!isTold)
         {
             Remove();
         }
@@ -226,7 +229,10 @@ internal sealed class Controller(
             _expected.Clear();
         }
 
-        Events.Clear();
+        if (!isTold)
+        {
+            Events.Clear();
+        }
         foreach (var queue in queues)
         {
             queue.Dispose();

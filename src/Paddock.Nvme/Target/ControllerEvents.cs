@@ -2,14 +2,17 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
 
-/// <summary>Errors of doorbells, as an event reports them (NVMe base 2.0, figure 146).</summary>
-internal enum DoorbellError : byte
+/// <summary>Errors of a controller, as an event reports them (NVMe base 2.0, figure 146).</summary>
+internal enum ControllerError : byte
 {
     /// <summary>The doorbell of a queue that does not exist was written.</summary>
     InvalidRegister = 0,
 
     /// <summary>The value is not a position of the queue.</summary>
     InvalidValue = 1,
+
+    /// <summary>The controller has failed: the host is to reset it. Linux does so at once.</summary>
+    Persistent = 3,
 }
 
 /// <summary>
@@ -113,7 +116,7 @@ internal sealed class ControllerEvents
     /// Reports an error (NVMe base 2.0, 5.2.2): an event of the type that a host cannot disable. Not reported again until
     /// <see cref="ErrorsRead"/>.
     /// </summary>
-    public void ErrorOccurred(DoorbellError error)
+    public void ErrorOccurred(ControllerError error)
         => Tell(Error | ((ulong)error << 8) | ((ulong)ErrorLog << 16));
 
     /// <summary>The host has read the Error Information log.</summary>

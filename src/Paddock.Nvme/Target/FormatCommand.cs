@@ -38,6 +38,7 @@ internal static class FormatCommand
             return NvmeStatus.InvalidField;
         }
 
+        await Task.Yield();
         await subsystem.Changes.AcquireAsync();
         try
         {
@@ -67,7 +68,7 @@ internal static class FormatCommand
         foreach (var ns in chosen)
         {
             // without a choice, the only format is the first
-            if (ns.CanChangeFormat ? (ns.Zones?.Limits.ZoneCapacity >> shift << shift) != ns.Zones?.Limits.ZoneCapacity : format != 0)
+            if (ns.CanChangeFormat ? !Fits(ns, shift) : format != 0)
             {
                 return NvmeStatus.InvalidFormat;
             }
@@ -90,6 +91,11 @@ internal static class FormatCommand
 
         return NvmeStatus.Success;
     }
+
+    // zones, and what is written in them at once, must be whole blocks
+    private static bool Fits(NvmeNamespace ns, int shift) => ns.Device.Length % (1L << shift) == 0
+        && (ns.Zones is not { Limits: var limits } || (limits.ZoneCapacity % (1L << shift) == 0
+            && RandomAreaFields.Problem(limits.RandomArea, 1 << shift) is null));
 
     private static async Task<NvmeStatus> FormatAsync(Controller controller, Command command, NvmeNamespace ns, int blockShift)
     {

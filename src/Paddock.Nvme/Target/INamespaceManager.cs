@@ -12,7 +12,11 @@ namespace Paddock.Nvme.Target;
 /// <param name="MaxOpenZones">Maximum number of open zones; 0: no limit.</param>
 /// <param name="IsPrivate">Whether it can be attached to one controller only.</param>
 internal sealed record NamespaceRequest(
-    uint Id, long Bytes, int BlockSize, long ZoneSize, long ZoneCapacity, uint MaxActiveZones, uint MaxOpenZones, bool IsPrivate);
+    uint Id, long Bytes, int BlockSize, long ZoneSize, long ZoneCapacity, uint MaxActiveZones, uint MaxOpenZones, bool IsPrivate)
+{
+    /// <summary>Random write areas that its zones can have; all zero: none.</summary>
+    public RandomAreaLimits RandomArea { get; init; }
+}
 
 /// <summary>
 /// Creates and deletes the disks of namespaces for hosts. One call at a time; the subsystem adds and removes the namespaces themselves.
@@ -33,6 +37,9 @@ internal interface INamespaceManager
 
     /// <summary>Size of the zones of a new zoned namespace in bytes: a power of two; 0: it creates none.</summary>
     long ZoneSize { get; }
+
+    /// <summary>Random write areas that the zones of a new namespace can have, if its host asks for them; all zero: none.</summary>
+    RandomAreaLimits RandomArea { get; }
 
     /// <summary>Whether it has created a namespace: only those can be deleted, and have another block size.</summary>
     bool Owns(NvmeNamespace ns);

@@ -13,13 +13,14 @@ internal static class IoCommands
     /// <summary>Whether the command may take longer than reads and writes: it must not block other commands of the queue.</summary>
     /// <remarks>Write Zeroes on a zone moves its pointer, so it stays in order.</remarks>
     public static bool IsSlow(in SubmissionEntry entry) => entry.Opcode is Opcode.Flush or Opcode.Compare or Opcode.Verify
-        or Opcode.DatasetManagement or Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive;
+        or Opcode.DatasetManagement or Opcode.Copy or Opcode.WriteUncorrectable
+        or Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive;
 
     /// <summary>Kind of a command in the statistics.</summary>
     public static ServedOperation OperationOf(byte opcode) => opcode switch
     {
         Opcode.Read => ServedOperation.Read,
-        Opcode.Write => ServedOperation.Write,
+        Opcode.Write or Opcode.Copy => ServedOperation.Write,
         Opcode.ZoneAppend => ServedOperation.Append,
         Opcode.Flush => ServedOperation.Flush,
         Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive => ServedOperation.Zone,
@@ -89,6 +90,8 @@ internal static class IoCommands
         Opcode.DatasetManagement => LongCommands.DeallocateAsync(ns, command),
         Opcode.Compare => LongCommands.CompareAsync(controller, ns, command),
         Opcode.Verify => LongCommands.VerifyAsync(controller, ns, command),
+        Opcode.Copy => CopyCommands.CopyAsync(controller, ns, command),
+        Opcode.WriteUncorrectable when ns.Device.UnreadableRanges is not null => WriteUncorrectableAsync(ns, command),
         Opcode.ZoneAppend when ns.Zones is not null => ZoneCommands.AppendAsync(controller, ns, command),
         Opcode.ZoneManagementSend when ns.Zones is not null => ZoneCommands.SendAsync(ns, command),
         Opcode.ZoneManagementReceive when ns.Zones is not null => ZoneCommands.ReceiveAsync(ns, command),
@@ -170,6 +173,17 @@ internal static class IoCommands
         return status;
     }
 
+    private static async ValueTask<NvmeStatus> WriteUncorrectableAsync(NvmeNamespace ns, Command command)
+    {
+        var status = CheckRange(ns, command.Entry, out long offset, out int length);
+        if (status == NvmeStatus.Success)
+        {
+            await ns.Device.UnreadableRanges!.AddAsync(offset, length, ns.TokenOf(command));
+        }
+
+        return status;
+    }
+
     private static void Count(NvmeNamespace ns, Command command, NvmeStatus status)
     {
         if (status != NvmeStatus.Success)
@@ -182,6 +196,7 @@ internal static class IoCommands
         var operation = OperationOf(entry.Opcode);
         long bytes = operation switch
         {
+            ServedOperation.Write when entry.Opcode == Opcode.Copy => CopyCommands.BytesOf(ns, command),
             ServedOperation.Read or ServedOperation.Write or ServedOperation.Append => command.Data.Length,
             ServedOperation.Zeroes => (long)entry.BlockCount << ns.BlockShift,
             _ => 0,
@@ -204,6 +219,13 @@ internal static class IoCommands
     {
         foreach (var ns in controller.Attached.All)
         {
+            int ticket = ns.Closing.TryEnter();
+            if (ticket < 0)
+            {
+                // a format flushes the namespace itself
+                continue;
+            }
+
             try
             {
                 Count(ns, command, await FlushAsync(ns, command));
@@ -212,6 +234,10 @@ internal static class IoCommands
             {
                 ns.Statistics.CountError();
                 return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing: true);
+            }
+            finally
+            {
+                ns.Closing.Leave(ticket);
             }
         }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
 
@@ -7,34 +8,70 @@ namespace Paddock.Nvme.Target;
 /// Starts I/O commands whose data is complete: short ones at once on the calling thread, in the order of the calls; slow ones on other
 /// threads. Used by one thread.
 /// </summary>
-internal sealed class IoRunner
+/// <param name="sharesThread">
+/// Whether the commands of several queues run on the thread: writes that wait for a disk then run elsewhere, too, unless their order
+/// matters.
+/// </param>
+internal sealed class IoRunner(bool sharesThread)
 {
     // a longer read may take long because it copies much
     private const int MeasuredRead = 32 << 10;
 
     private static readonly Action<Command> RunLater = Run;
 
-    private InlinePace _pace;
+    // above the time of a write that allocates and of most wake-ups on a busy machine
+    private static readonly long SlowWrite = Stopwatch.Frequency / 1_000;
+
+    private InlinePace _reads, _writes;
 
     /// <summary>Starts a command.</summary>
     public void Start(Command command)
     {
-        bool isRead = command.Entry.Opcode == Opcode.Read;
-        if (IoCommands.IsSlow(command.Entry) || (isRead && !_pace.IsHere))
+        if (IoCommands.IsSlow(command.Entry))
+        {
+            command.Defer(RunLater);
+        }
+        else if (command.Entry.Opcode == Opcode.Read)
+        {
+            StartRead(command);
+        }
+        else if (!sharesThread || IsOrdered(command))
+        {
+            Run(command);
+        }
+        else if (_writes.IsHere)
+        {
+            long since = InlinePace.Now;
+            Run(command);
+            _writes.Took(since, SlowWrite);
+        }
+        else
+        {
+            command.Defer(RunLater);
+        }
+    }
+
+    // when reads wait for a disk they run elsewhere: other commands need this thread
+    private void StartRead(Command command)
+    {
+        if (!_reads.IsHere)
         {
             command.Defer(RunLater);
             return;
         }
 
-        // when reads wait for a disk they run elsewhere: other commands need this thread
-        bool measures = isRead && command.Data.Length <= MeasuredRead;
+        bool measures = command.Data.Length <= MeasuredRead;
         long since = measures ? InlinePace.Now : 0;
         Run(command);
         if (measures)
         {
-            _pace.Took(since);
+            _reads.Took(since);
         }
     }
+
+    // writes to a zone start at its pointer, one after the other
+    private static bool IsOrdered(Command command)
+        => command.Entry.Opcode != Opcode.ZoneAppend && command.Controller?.Find(command.Entry.NamespaceId) is not { Zones: null };
 
     private static void Run(Command command)
     {

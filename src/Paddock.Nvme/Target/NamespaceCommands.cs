@@ -18,6 +18,8 @@ internal static class NamespaceCommands
             return NvmeStatus.InvalidOpcode;
         }
 
+        // files are created and flushed: that must not run on the thread of a queue
+        await Task.Yield();
         await controller.Subsystem.Changes.AcquireAsync();
         try
         {
@@ -54,6 +56,7 @@ internal static class NamespaceCommands
             return NvmeStatus.SglLengthInvalid;
         }
 
+        await Task.Yield();
         await subsystem.Changes.AcquireAsync();
         try
         {
@@ -87,7 +90,7 @@ internal static class NamespaceCommands
             return NvmeStatus.InvalidField;
         }
 
-        var status = NamespaceTemplate.Read(command.Data.Span, (byte)(command.Entry.Dword11 >> 24), manager.ZoneSize, out var request);
+        var status = NamespaceTemplate.Read(command.Data.Span, (byte)(command.Entry.Dword11 >> 24), manager, out var request);
         if (request is null)
         {
             return status;
@@ -119,7 +122,12 @@ internal static class NamespaceCommands
         catch (BlockException e)
         {
             command.ErrorInformation = e.Error == BlockError.NoSpace ? (ulong)request.Bytes : 0;
-            return e.Error == BlockError.NoSpace ? NvmeStatus.NamespaceInsufficientCapacity : NvmeStatus.InternalError;
+            return e.Error switch
+            {
+                BlockError.NoSpace => NvmeStatus.NamespaceInsufficientCapacity,
+                BlockError.InvalidArgument => NvmeStatus.InvalidField,
+                _ => NvmeStatus.InternalError,
+            };
         }
 
         command.Result = id;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Paddock.Block;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Wire;
 
@@ -8,7 +9,8 @@ namespace Paddock.Nvme.Target;
 /// <remarks>
 /// <code>
 /// 0   8  NSZE      26  1  FLBAS     30   1  NMIC       100  2  NVMSETID    384  8  LBSTM      499  1  bit 0: allocate ZRWA resources
-/// 8   8  NCAP      29  1  DPS       92   4  ANAGRPID   102  2  ENDGID      392  2  NPHNDLS    500  4  RAR    504  4  ROR, 0: no limit
+/// 8   8  NCAP      29  1  DPS       92   4  ANAGRPID   102  2  ENDGID      392  2  NPHNDLS    500  4  RAR
+/// 504 4  ROR       508 4  RNUMZRWA; 0 in a limit: no limit
 /// </code>
 /// </remarks>
 internal static class NamespaceTemplate
@@ -16,18 +18,21 @@ internal static class NamespaceTemplate
     /// <summary>Bytes.</summary>
     public const int Size = 4096;
 
+    // the table of zones is in memory
+    private const long MaxZones = 65536;
+
     private const int ZoneFields = 499;
 
     /// <summary>Reads a template.</summary>
     /// <param name="from">The structure.</param>
     /// <param name="commandSet">Command set of the namespace.</param>
-    /// <param name="zoneSize">Size of its zones, if it has any; 0: there are no zoned namespaces.</param>
+    /// <param name="manager">Creates it: zone size, and random write areas.</param>
     /// <param name="request">The namespace, without an identifier; null if the status is an error.</param>
-    public static NvmeStatus Read(ReadOnlySpan<byte> from, byte commandSet, long zoneSize, out NamespaceRequest? request)
+    public static NvmeStatus Read(ReadOnlySpan<byte> from, byte commandSet, INamespaceManager manager, out NamespaceRequest? request)
     {
         request = null;
         bool zoned = commandSet == IdentifyNamespace.ZonedCommandSet;
-        if (!(zoned && zoneSize > 0) && commandSet != IdentifyNamespace.NvmCommandSet)
+        if (!(zoned && manager.ZoneSize > 0) && commandSet != IdentifyNamespace.NvmCommandSet)
         {
             return NvmeStatus.CommandSetNotSupported;
         }
@@ -50,8 +55,8 @@ internal static class NamespaceTemplate
         bool isPrivate = from[30] == 0;
         if (zoned)
         {
-            var whole = new NamespaceRequest(0, bytes, 1 << shift, zoneSize, 0, 0, 0, isPrivate);
-            return ReadZoned(from, whole, (long)capacity << shift, out request);
+            var whole = new NamespaceRequest(0, bytes, 1 << shift, manager.ZoneSize, 0, 0, 0, isPrivate);
+            return ReadZoned(from, whole, (long)capacity << shift, manager.RandomArea, out request);
         }
 
         if (capacity < blocks)
@@ -65,18 +70,30 @@ internal static class NamespaceTemplate
 
     // whole zones, all with the same capacity
     private static NvmeStatus ReadZoned(
-        ReadOnlySpan<byte> from, NamespaceRequest whole, long capacity, out NamespaceRequest? request)
+        ReadOnlySpan<byte> from, NamespaceRequest whole, long capacity, RandomAreaLimits area, out NamespaceRequest? request)
     {
         request = null;
         long zones = whole.Bytes / whole.ZoneSize;
         uint active = LimitAt(from[(ZoneFields + 1)..]), open = LimitAt(from[(ZoneFields + 5)..]);
-        if (whole.Bytes % whole.ZoneSize != 0 || capacity % zones != 0 || capacity / zones % whole.BlockSize != 0 || from[ZoneFields] != 0
-            || IsSet(from.Slice(ZoneFields + 9, 4)) || (active != 0 && (open == 0 || open > active)))
+        uint areas = LimitAt(from[(ZoneFields + 9)..]);
+        if (from[ZoneFields] == 0)
+        {
+            area = default;
+        }
+
+        if (whole.Bytes % whole.ZoneSize != 0 || zones > MaxZones || capacity % zones != 0 || capacity / zones % whole.BlockSize != 0
+            || (active != 0 && open > active) || from[ZoneFields] > (area.Size > 0 ? 1 : 0)
+            || (area.Size > 0 && (area.Size > capacity / zones || capacity / zones % area.Granularity != 0
+                || RandomAreaFields.Problem(area, whole.BlockSize) is not null)))
         {
             return NvmeStatus.InvalidField;
         }
 
-        request = whole with { ZoneCapacity = capacity / zones, MaxActiveZones = active, MaxOpenZones = open };
+        request = whole with
+        {
+            ZoneCapacity = capacity / zones, MaxActiveZones = active, MaxOpenZones = open == 0 ? active : open,
+            RandomArea = area.Size == 0 ? default : area with { MaxZones = areas == 0 ? active : areas },
+        };
         return NvmeStatus.Success;
     }
 

@@ -13,6 +13,7 @@ internal static class StatusMap
     {
         InjectedFaultException { Answer: NvmeStatus wanted } => wanted,
         ZoneException zone => Of(zone.Reason),
+        { Error: BlockError.Unreadable } => NvmeStatus.UnrecoveredReadError,
         { Error: BlockError.NoSpace } => NvmeStatus.CapacityExceeded,
         { Error: BlockError.ReadOnly } => NvmeStatus.NamespaceWriteProtected,
         { Error: BlockError.NotPermitted } => NvmeStatus.AccessDenied,

@@ -12,7 +12,7 @@ internal sealed class CommandRunner
     private readonly ConnectCommand _connect;
     private readonly AuthenticationCommands _authentication;
     private readonly MemoryBudget _memory;
-    private readonly IoRunner _io = new();
+    private readonly IoRunner _io = new(sharesThread: false);
 
     public CommandRunner(QueueAdmission admission, ConnectCommand connect, AuthenticationCommands authentication, MemoryBudget memory)
     {

@@ -144,6 +144,15 @@ internal enum NvmeStatus : ushort
     /// <summary>Connect: the host is not allowed.</summary>
     ConnectInvalidHost = 0x184,
 
+    /// <summary>Copy: more ranges or blocks than the limits.</summary>
+    CommandSizeLimitExceeded = 0x183,
+
+    /// <summary>Copy: the source has blocks of another size.</summary>
+    IncompatibleNamespace = 0x185,
+
+    /// <summary>Copy: a source range overlaps the destination.</summary>
+    OverlappingRange = 0x187,
+
     /// <summary>The queue must be authenticated first.</summary>
     AuthenticationRequired = 0x191,
 

@@ -12,6 +12,9 @@ internal static class Opcode
     /// <summary>Read.</summary>
     public const byte Read = 0x02;
 
+    /// <summary>Write Uncorrectable.</summary>
+    public const byte WriteUncorrectable = 0x04;
+
     /// <summary>Compare.</summary>
     public const byte Compare = 0x05;
 
@@ -23,6 +26,9 @@ internal static class Opcode
 
     /// <summary>Verify.</summary>
     public const byte Verify = 0x0C;
+
+    /// <summary>Copy.</summary>
+    public const byte Copy = 0x19;
 
     /// <summary>Zone Management Send.</summary>
     public const byte ZoneManagementSend = 0x79;
@@ -78,6 +84,9 @@ internal static class AdminOpcode
 
     /// <summary>Namespace Attachment.</summary>
     public const byte NamespaceAttachment = 0x15;
+
+    /// <summary>Get LBA Status.</summary>
+    public const byte GetLbaStatus = 0x86;
 
     /// <summary>Keep Alive.</summary>
     public const byte KeepAlive = 0x18;

@@ -64,7 +64,9 @@ internal sealed class CheckContext(CheckedImage image, Qcow2Repair repair, Actio
             || Image.Snapshots.Exists(
                 s => CheckedSnapshotZones.IsIn(s.Extra) && CheckedSnapshotZones.Find(s.Extra, Image.ClusterSize) is null)
             || (Image.Extensions.TryGetValue(CheckedConditions.ExtensionType, out var data)
-                && !CheckedConditions.IsKnown(data, Image.ClusterSize));
+                && !CheckedConditions.IsKnown(data, Image.ClusterSize))
+            || (Image.Extensions.TryGetValue(HeaderExtension.PaddockBlocks, out var blocks)
+                && !Passes.UnreadableRangesPass.IsKnown(blocks, Image.ClusterSize, FileLength));
 
     public void Print(string text)
     {

@@ -27,6 +27,7 @@ internal sealed class CheckPasses
             new EncryptionHeaderPass(context),
             new ZoneTablePass(context),
             new ZoneAttributesPass(context),
+            new UnreadableRangesPass(context),
             new SharedTablesPass(walk),
             new RefcountBlocksPass(context),
         ]);

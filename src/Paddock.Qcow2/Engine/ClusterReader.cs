@@ -9,7 +9,7 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class ClusterReader(
     IStorage storage, ImageHeader header, EngineLocks locks, ClusterMap map, DataLayer data, DecompressedCluster decompressed,
-    IBlockDevice? backing)
+    UnreadableRanges unreadable, IBlockDevice? backing)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
@@ -25,6 +25,7 @@ internal sealed class ClusterReader(
         await locks.AcquireAsync(clusters, exclusive: false);
         try
         {
+            unreadable.ThrowIfIn(offset, buffer.Length);
             while (buffer.Length > 0)
             {
                 var mapping = await map.FindAsync(offset, buffer.Length);

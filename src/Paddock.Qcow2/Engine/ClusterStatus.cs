@@ -4,7 +4,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>Tells how ranges of the disk are stored (block status).</summary>
-internal sealed class ClusterStatus(DataLayer data, ImageHeader header, ClusterMap map, SparseClusters sparse, IBlockDevice? backing)
+internal sealed class ClusterStatus(
+    DataLayer data, ImageHeader header, ClusterMap map, SparseClusters sparse, UnreadableRanges unreadable, IBlockDevice? backing)
 {
     /// <summary>Where data are, for those who may read them there: encrypted data are of no use to them.</summary>
     private readonly BlockStatusFlags _place = header.IsEncrypted ? BlockStatusFlags.None : BlockStatusFlags.OffsetValid;
@@ -17,6 +18,19 @@ internal sealed class ClusterStatus(DataLayer data, ImageHeader header, ClusterM
         if (length <= 0)
         {
             return new BlockStatus(0, BlockStatusFlags.EndOfDevice);
+        }
+
+        if (unreadable.Find(offset, length) is { } range)
+        {
+            // data, whatever is stored there: a copy must not find a hole
+            if (range.Start == offset.Value)
+            {
+                var atEnd = range.End == diskEnd ? BlockStatusFlags.EndOfDevice : BlockStatusFlags.None;
+                return new BlockStatus(
+                    range.End - range.Start, atEnd | BlockStatusFlags.Data | BlockStatusFlags.Allocated | BlockStatusFlags.Unreadable);
+            }
+
+            length = range.Start - offset.Value;
         }
 
         var mapping = await map.FindAsync(offset, length);

@@ -24,6 +24,9 @@ internal sealed class FlushOrder(IStorage storage, IStorage? external = null)
     /// <summary>Tables in memory now refer to something that may not be durable: a barrier must come before they are written.</summary>
     public void RequireBarrier() => _barrierDue = true;
 
+    /// <summary>Makes durable what was written so far.</summary>
+    public ValueTask BarrierAsync() => PassBarrierAsync();
+
     /// <summary>Makes everything durable that was written and accepted before the call.</summary>
     public async ValueTask RunAsync()
     {

@@ -139,6 +139,7 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
         var rest = _header.Fields.Incompatible & ~(IncompatibleFeatures.Dirty | IncompatibleFeatures.CompressionType);
         string? reason = order != VersionTwoOrder ? "compat=0.10 requires refcount_bits=16"
             : isExternal ? "Cannot downgrade an image with a data file"
+            : parts.Unreadable.HasAny ? "Cannot downgrade an image with unreadable ranges: write them first"
             : rest != 0 ? $"Cannot downgrade an image with incompatible features 0x{(ulong)rest:x} set"
             : null;
         if (reason is not null)

@@ -123,6 +123,11 @@ internal static class ImageOpening
             return;
         }
 
+        if (options.Snapshot is null)
+        {
+            await parts.Unreadable.LoadAsync(cancellationToken);
+        }
+
         await parts.Bitmaps.ReadAsync(options.Tables, cancellationToken);
         if (writable && options.MarkBitmaps && parts.Bitmaps.All.Length > 0)
         {

@@ -50,15 +50,17 @@ internal sealed class ImageParts
         Directory = new SnapshotDirectory(storage, Header, allocator, Guard, Order, snapshots);
         var bitmapData = new BitmapData(storage, Header, allocator, Guard);
         Bitmaps = new BitmapStore(storage, Header, InPlace, Order, Guard, bitmapData, Warnings);
+        Tables = new ImageTables(storage, geometry, Guard, allocator);
+        Unreadable = new UnreadableRanges(storage, Header, Locks, Order, Tables, Blocks, Warnings);
         Session = new WriteSession(
-            storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, Bitmaps, isReadOnly, isLazy);
+            storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, Bitmaps, Unreadable, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, data, Locks, Session, Order);
         Mark = new RepairMark(Header);
         Shared = new SharedClusters(geometry, map, table, Counts, allocator, Blocks, held, Mark);
 
         var sparse = new SparseClusters(storage, geometry);
-        Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
-        Status = new ClusterStatus(data, Header, map, sparse, backing);
+        Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, Unreadable, backing);
+        Status = new ClusterStatus(data, Header, map, sparse, Unreadable, backing);
         var clusters = new NewClusters(geometry, Locks, map, allocator, data.IsExternal, data.IsEncrypted);
         var copies = new CopyOnWrite(storage, data, Reader, backing);
         var subclusters = new SubclusterWriter(geometry, Locks, map, clusters, data, copies);
@@ -67,14 +69,13 @@ internal sealed class ImageParts
         var clearing = new ClusterClearing(Header, Locks, map, data, backing);
         Zeroes = new ZeroWriter(Header, Locks, Session, map, data, clearing, Writer, Flush, backing);
         Space = new SpaceAhead(geometry, Locks, Session, map, clusters, data, backing, Header.HasVersion3);
-        Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
+        Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, Unreadable, backing);
         var rewrite = new HeaderRewrite(storage, Header, InPlace);
         Backings = new BackingChange(Header, Locks, Session, Order, rewrite);
         var expansion = new ZeroExpansion(storage, Header, Locks, table, map, data, clearing, Zeroes, allocator, Counts, Order);
         Amend = new ImageAmend(this, expansion, rewrite);
         Emptying = new ImageEmptying(
             Header, Locks, Session, Order, clearing, data, Flush, new FreshLayout(storage, Header, map, Holes));
-        Tables = new ImageTables(storage, geometry, Guard, allocator);
 
         Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
         var l1Growth = new L1Growth(storage, Header, Locks, table, allocator, Guard, Order);
@@ -82,12 +83,12 @@ internal sealed class ImageParts
         var growth = new DiskGrowth(Header, data, Size, l1Growth, tail, clearing, Zeroes, Space, Flush, backing);
         var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
         var shrink = new DiskShrink(storage, Header, data, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
-        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Locks);
+        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Unreadable, Locks);
 
         State = new VmState(Header, Locks, Session, l1Growth, Reader, Writer);
         var sharing = new ClusterSharing(geometry, Locks, map, Guard, Shared, held, Order, backing);
         bool hasGuestCipher = encryption is not null && encryption.Luks is null;
-        Copier = new RangeCopier(Header, Session, allocator, data, Reader, Writer, sharing, Flush, Blocks, hasGuestCipher);
+        Copier = new RangeCopier(Header, Session, allocator, data, Reader, Writer, sharing, Flush, Blocks, Unreadable, hasGuestCipher);
         Snapshots = MakeSnapshots(table, map, sparse);
         RegisterStages(table, map);
         Guard.RegisterFixed(encryption?.Area);
@@ -175,6 +176,8 @@ internal sealed class ImageParts
     /// <summary>Paddock's header extension for blocks.</summary>
     public BlocksHeader Blocks { get; }
 
+    public UnreadableRanges Unreadable { get; }
+
     public SharedClusters Shared { get; }
 
     public RangeCopier Copier { get; }
@@ -190,7 +193,8 @@ internal sealed class ImageParts
             Header, Locks, Session, Directory,
             new SnapshotCreation(Storage, Header, Locks, Session, Flush, Order, table, tree, Allocator, Guard, Mark, Directory, Tables),
             new SnapshotDeletion(Storage, Header, Locks, Session, Flush, Order, table, tree, Allocator, Mark, Directory),
-            new SnapshotRestore(Storage, Header, Locks, Session, Order, table, map, tree, Allocator, Guard, Mark, sparse, Bitmaps));
+            new SnapshotRestore(Storage, Header, Locks, Session, Order, table, map, tree, Allocator, Guard, Mark, sparse, Bitmaps,
+                Unreadable));
     }
 
     private void RegisterStages(L1Table table, ClusterMap map)
@@ -199,6 +203,7 @@ internal sealed class ImageParts
         Order.Register(FlushPlace.Refcounts, Counts);
         Order.Register(FlushPlace.L2, map);
         Order.Register(FlushPlace.L1, table);
+        Order.Register(FlushPlace.ZoneAttributes, Unreadable);
         Order.Register(FlushPlace.FreedSpace, Allocator);
         Order.Register(FlushPlace.FreedSpace, Shared);
     }

@@ -7,7 +7,7 @@ namespace Paddock.Qcow2.Engine;
 /// <summary>Changes the size of the disk, and of the table that changes with it, if there is one.</summary>
 internal sealed class ImageResize(
     ImageHeader header, WriteSession session, SparseClusters sparse, DiskSize size, DiskGrowth growth, DiskShrink shrink, ImageFlush flush,
-    BitmapStore bitmaps, EngineLocks locks)
+    BitmapStore bitmaps, UnreadableRanges unreadable, EngineLocks locks)
 {
     /// <summary>Resizes the disk alone.</summary>
     public async ValueTask RunAsync(long length, Preallocation preallocation, CancellationToken cancellationToken)
@@ -74,5 +74,6 @@ internal sealed class ImageResize(
         }
 
         bitmaps.Resize(header.VirtualSize);
+        unreadable.Trim(header.VirtualSize);
     }
 }

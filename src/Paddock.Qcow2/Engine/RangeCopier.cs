@@ -9,7 +9,7 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class RangeCopier(
     ImageHeader header, WriteSession session, Allocator allocator, DataLayer data, ClusterReader reader, ClusterWriter writer,
-    ClusterSharing sharing, ImageFlush flush, BlocksHeader blocks, bool hasGuestCipher)
+    ClusterSharing sharing, ImageFlush flush, BlocksHeader blocks, UnreadableRanges unreadable, bool hasGuestCipher)
 {
     private const int BufferBytes = 1 << 20;
 
@@ -38,6 +38,7 @@ internal sealed class RangeCopier(
             return;
         }
 
+        unreadable.ThrowIfIn(source, length);
         await session.StartAsync();
         bool overlaps = Math.Abs(source - target) < length;
         if (!CanShare || overlaps || _geometry.InCluster(source) != _geometry.InCluster(target))

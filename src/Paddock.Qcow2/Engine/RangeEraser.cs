@@ -7,13 +7,16 @@ namespace Paddock.Qcow2.Engine;
 /// Makes guest ranges that cannot be read (above write pointers) hold zeroes, without taking space where that is possible.
 /// </summary>
 internal sealed class RangeEraser(
-    ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, DataLayer data, ZeroWriter zeroes, IBlockDevice? backing)
+    ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, DataLayer data, ZeroWriter zeroes,
+    UnreadableRanges unreadable, IBlockDevice? backing)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
     /// <summary>Erases a range. Whole clusters are unmapped.</summary>
     public async ValueTask EraseAsync(GuestOffset start, GuestOffset end)
     {
+        // a part that reads as zeroes already is not written
+        unreadable.Written(start, end - start);
         var firstWhole = GuestOffset.Min(end, _geometry.AlignUp(start));
         var lastWhole = end.Value == header.VirtualSize ? end : GuestOffset.Max(firstWhole, _geometry.AlignDown(end));
         await ErasePartAsync(start, firstWhole);

@@ -13,7 +13,7 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class WriteSession(
     IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts,
-    SnapshotDirectory snapshots, FreedSpaceUpkeep upkeep, BitmapStore bitmaps, bool isReadOnly, bool isLazy)
+    SnapshotDirectory snapshots, FreedSpaceUpkeep upkeep, BitmapStore bitmaps, UnreadableRanges unreadable, bool isReadOnly, bool isLazy)
 {
     private IncompatibleFeatures _required;
     private readonly DirtyRecorder _recorder = bitmaps.Recorder;
@@ -60,9 +60,26 @@ internal sealed class WriteSession(
     /// <summary>Before each change.</summary>
     public ValueTask StartAsync() => IsOpen ? default : OpenAsync();
 
-    /// <summary>Records a change of the disk in its bitmaps, when it has ended.</summary>
+    /// <summary>Records a change of the disk, when it has ended: in its bitmaps, and among the ranges that cannot be read.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Record(GuestOffset offset, long length) => _recorder.Record(offset, length);
+    public void Record(GuestOffset offset, long length)
+    {
+        _recorder.Record(offset, length);
+        if (unreadable.HasAny)
+        {
+            unreadable.Written(offset, length);
+        }
+    }
+
+    /// <summary>Records a discard: all of it in bitmaps, as in QEMU, but only what reads as zeroes now can be read again.</summary>
+    public void RecordDiscard(GuestOffset offset, long length, GuestOffset zeroStart, GuestOffset zeroEnd)
+    {
+        _recorder.Record(offset, length);
+        if (unreadable.HasAny)
+        {
+            unreadable.Written(zeroStart, zeroEnd - zeroStart);
+        }
+    }
 
     /// <summary>
     /// Begins the session of an image whose bitmaps are to be marked in use before the first change, all of them, as QEMU does.
@@ -95,7 +112,8 @@ internal sealed class WriteSession(
                 fields = fields with
                 {
                     Autoclear = fields.Autoclear
-                        & (AutoclearFeatures.RawExternalData | (bitmaps.HasDirectory ? AutoclearFeatures.Bitmaps : AutoclearFeatures.None)),
+                        & (AutoclearFeatures.RawExternalData | (bitmaps.HasDirectory ? AutoclearFeatures.Bitmaps : AutoclearFeatures.None)
+                            | unreadable.Feature),
                     Incompatible = fields.Incompatible | _required | (isLazy ? IncompatibleFeatures.Dirty : IncompatibleFeatures.None),
                 };
             }

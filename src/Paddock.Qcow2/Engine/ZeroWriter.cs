@@ -59,8 +59,7 @@ internal sealed class ZeroWriter(
         }
         finally
         {
-            // as in QEMU the whole request, whatever it came to
-            session.Record(offset, length);
+            session.RecordDiscard(offset, length, first, last);
         }
     }
 

@@ -30,4 +30,7 @@ internal enum AutoclearFeatures : ulong
     None = 0,
     Bitmaps = 1,
     RawExternalData = 2,
+
+    /// <summary>Paddock's table of unreadable ranges is valid (docs/formats/paddock-extension.md).</summary>
+    UnreadableRanges = 1UL << 48,
 }

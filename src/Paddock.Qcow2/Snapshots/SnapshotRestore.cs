@@ -12,7 +12,7 @@ namespace Paddock.Qcow2.Snapshots;
 internal sealed class SnapshotRestore(
     IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, L1Table l1, ClusterMap map,
     TableTree tree, Allocator allocator, MetadataGuard guard, RepairMark mark, SparseClusters sparse,
-    BitmapStore bitmaps)
+    BitmapStore bitmaps, UnreadableRanges unreadable)
 {
     private static readonly GuestClusters All = new(default, new(long.MaxValue));
 
@@ -172,6 +172,9 @@ internal sealed class SnapshotRestore(
     private void Switch(ulong[] old, ulong[] entries)
     {
         l1.Replace(entries);
+
+        // a snapshot has none
+        unreadable.Trim(0);
         sparse.Reset();
         map.ForgetData();
         foreach (var table in SnapshotL1.TablesOf(old))

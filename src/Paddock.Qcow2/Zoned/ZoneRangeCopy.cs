@@ -8,7 +8,9 @@ namespace Paddock.Qcow2.Zoned;
 /// Copies between ranges of a zoned disk: the source reads as it does to clients, with zeroes from a write pointer on, and the target is
 /// written, in a sequential zone at the write pointer.
 /// </summary>
-internal sealed class ZoneRangeCopy(ZonedState state, ZoneCache cache, ZoneWriter writer, RangeCopier copier, ZeroWriter zeroes)
+internal sealed class ZoneRangeCopy(
+    ZonedState state, ZoneCache cache, ZoneWriter writer, WriteSession session, RangeCopier copier, ZeroWriter zeroes,
+    UnreadableRanges unreadable)
 {
     /// <summary>Copies a range.</summary>
     public async ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken)
@@ -21,6 +23,36 @@ internal sealed class ZoneRangeCopy(ZonedState state, ZoneCache cache, ZoneWrite
 
         await DrainAsync(source, length, cancellationToken);
         await writer.WriteByAsync(offset, length, () => CopyPartsAsync(source, offset, length, cancellationToken), cancellationToken);
+    }
+
+    /// <summary>Makes a range unreadable; in a sequential zone that is a write at the write pointer.</summary>
+    public ValueTask MakeUnreadableAsync(long offset, long length, CancellationToken cancellationToken)
+        => writer.WriteByAsync(
+            offset, length,
+            async () =>
+            {
+                await session.StartAsync();
+                if (offset >= state.ConventionalEnd)
+                {
+                    await zeroes.WriteZeroesAsync(new GuestOffset(offset), length, ZeroFlags.MayUnmap, cancellationToken);
+                }
+
+                await unreadable.AddAsync(new GuestOffset(offset), length);
+            },
+            cancellationToken);
+
+    /// <summary>Drops ranges above write pointers, when the image is opened: a crash came between the two.</summary>
+    public void ForgetAbovePointers()
+    {
+        var zones = state.Zones;
+        for (int zone = zones.Geometry.ConventionalZones; unreadable.HasAny && zone < zones.Count; zone++)
+        {
+            long end = zones.StartOf(zone) + zones.LengthOf(zone), data = zones.DataEndOf(zone);
+            if (data < end && zones.ConditionOf(zone) is not (ZoneCondition.Offline or ZoneCondition.ReadOnly))
+            {
+                unreadable.Written(new GuestOffset(data), end - data);
+            }
+        }
     }
 
     /// <summary>Moves what the zones of the source have gathered into the image.</summary>

@@ -14,7 +14,7 @@ namespace Paddock.Qcow2.Zoned;
 /// durable, and only then writes the pointers as they were when it began (<see cref="ZoneTableStage"/>). A reset writes the
 /// pointers first (<see cref="ZoneResets"/>).
 /// </remarks>
-internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy
+internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadableRanges
 {
     private readonly Qcow2Image _image;
     private readonly ZonedState _state;
@@ -46,7 +46,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy
         _reader = new ZoneReader(state, _cache, parts.Reader, parts.Status, parts.Backing);
         _areas = new ZoneAreas(state, parts.Locks, parts.Order, tableSpace, tables, _extensions, parts.Eraser);
         _writer = new ZoneWriter(state, parts.Session, tableSpace, _cache, _areas, parts.Writer, parts.Zeroes, parts.Storage);
-        _copy = new ZoneRangeCopy(state, _cache, _writer, parts.Copier, parts.Zeroes);
+        _copy = new ZoneRangeCopy(state, _cache, _writer, parts.Session, parts.Copier, parts.Zeroes, parts.Unreadable);
         var resets = new ZoneResets(state, parts.Locks, tableStage, tableSpace, _extensions, parts.Eraser, parts.Storage);
         _manager = new ZoneManager(state, parts.Session, tableSpace, _cache, _writer, resets, _areas, parts.Eraser);
         _attributes = new ZoneAttributes(
@@ -100,6 +100,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy
     public IRangeCopy RangeCopy => this;
 
     /// <inheritdoc/>
+    public IUnreadableRanges? UnreadableRanges => _image.Parts.Unreadable.IsPossible ? this : null;
+
+    /// <inheritdoc/>
     object IRangeCopy.Disk => this;
 
     /// <inheritdoc/>
@@ -148,6 +151,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy
     /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>
     public async ValueTask LoadAttributesAsync(CancellationToken cancellationToken)
     {
+        _copy.ForgetAbovePointers();
         var record = await _restore.FindAsync(cancellationToken);
         if (record is not null && IsReadOnly)
         {
@@ -231,6 +235,10 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy
     /// <inheritdoc/>
     public ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
         => _copy.CopyAsync(source, offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    ValueTask IUnreadableRanges.AddAsync(long offset, long length, CancellationToken cancellationToken)
+        => _copy.MakeUnreadableAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)

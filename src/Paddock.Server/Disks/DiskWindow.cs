@@ -21,6 +21,9 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
 
     public override IRangeCopy? RangeCopy { get; } = disk.RangeCopy is { } copy ? new CopyWindow(copy, start) : null;
 
+    public override IUnreadableRanges? UnreadableRanges { get; }
+        = disk.UnreadableRanges is { } ranges ? new UnreadableWindow(ranges, start) : null;
+
     /// <summary>
     /// The parts of a zoned disk that a protocol without conventional zones can serve: its conventional zones as a plain disk, the
     /// others as a zoned one. A disk that needs no division is returned as it is.
@@ -61,6 +64,13 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
     {
         var status = await Inner.GetStatusAsync(start + offset, Math.Min(length, Length - offset), cancellationToken);
         return offset + status.Length == Length ? status with { Flags = status.Flags | BlockStatusFlags.EndOfDevice } : status;
+    }
+
+    /// <summary>Unreadable ranges of a part of a disk.</summary>
+    private sealed class UnreadableWindow(IUnreadableRanges ranges, long start) : IUnreadableRanges
+    {
+        public ValueTask AddAsync(long offset, long length, CancellationToken cancellationToken = default)
+            => ranges.AddAsync(start + offset, length, cancellationToken);
     }
 
     /// <summary>Copies to a part of a disk; the source is anywhere on the disk.</summary>

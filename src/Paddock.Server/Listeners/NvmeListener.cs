@@ -32,7 +32,9 @@ internal sealed class NvmeListener : INvmeListener
 
     /// <inheritdoc/>
     public IReadOnlyList<ServedEndpoint> Endpoints
-        => [.. Subsystems.Namespaces.SelectMany(ns => _listeners.Select(listener => ServedEndpoint.Nvme(listener, ns, ns.Disk.Name)))];
+        => [.. Subsystems.Namespaces.SelectMany(ns => _listeners.Select(listener => ServedEndpoint.Nvme(listener, ns, ns.Disk.Name))),
+            .. Subsystems.ManagedIn is { Namespaces.Count: 0 } empty
+                ? _listeners.Select(listener => ServedEndpoint.Nvme(listener, empty)) : []];
 
     /// <inheritdoc/>
     public int Connections => _server.Connections.Count;

@@ -8,7 +8,7 @@ namespace Paddock.Server.Listeners;
 
 /// <summary>Where clients reach a disk.</summary>
 /// <param name="Listener">Name of the listener, <c>nvme</c>, <c>nbd</c>, <c>vhost-user</c> or <c>vfio-user</c>.</param>
-/// <param name="Disk">Name of the disk.</param>
+/// <param name="Disk">Name of the disk; empty for an NVMe subsystem in which hosts have not created a namespace yet.</param>
 /// <param name="Uri">
 /// Name for clients: <c>nvme+tcp://</c>, <c>nbd://</c>, <c>nbd+unix://</c>, or <c>unix:PATH</c> for virtual machines.
 /// </param>
@@ -59,6 +59,13 @@ public sealed record ServedEndpoint(
         uint id = ns.Namespace.Id;
         string uri = $"nvme+tcp://{InUri(host)}:{port}/{ns.Subsystem.Nqn}{(id == 1 ? "" : $"?ns={id}")}";
         return new ServedEndpoint("nvme", disk, uri, host, port, null, ns.Namespace.Zones is not null, ns.Subsystem.Nqn, id);
+    }
+
+    /// <summary>An NVMe subsystem that has no namespaces yet.</summary>
+    internal static ServedEndpoint Nvme(ListeningSocket listener, Nvme.NvmeSubsystem subsystem)
+    {
+        var (host, port) = HostOf(listener);
+        return new ServedEndpoint("nvme", "", $"nvme+tcp://{InUri(host)}:{port}/{subsystem.Nqn}", host, port, null, false, subsystem.Nqn);
     }
 
     /// <summary>A vhost-user socket.</summary>

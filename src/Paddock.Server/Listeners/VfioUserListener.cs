@@ -3,6 +3,7 @@ using Paddock.Images;
 using Paddock.Nvme;
 using Paddock.Server.Disks;
 using Paddock.Server.Metrics;
+using Paddock.Serving;
 using Paddock.VfioUser;
 
 namespace Paddock.Server.Listeners;
@@ -93,11 +94,12 @@ internal sealed class VfioUserListener : INvmeListener
     }
 
     /// <inheritdoc/>
+    /// <remarks>The controllers fail and must be reset, but the connections stay: QEMU does not connect again.</remarks>
     public void DropConnections()
     {
-        foreach (var (server, _, _) in _servers)
+        if (_isFirst)
         {
-            server.DropConnections();
+            Subsystems.Target.DropControllers();
         }
     }
 
@@ -108,10 +110,15 @@ internal sealed class VfioUserListener : INvmeListener
         {
             Subsystems.Target.ForgetUnflushed();
         }
+
+        foreach (var (server, _, _) in _servers)
+        {
+            server.SetPower(clients);
+        }
     }
 
     /// <inheritdoc/>
-    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.GoneAsync(limit)));
+    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.QuietAsync(limit)));
 
     /// <inheritdoc/>
     public string? CannotResize(ServedDisk disk, long length) => Subsystems.CannotResize(disk, length);
@@ -141,6 +148,9 @@ internal sealed class VfioUserListener : INvmeListener
             page.Counter("paddock_vfio_user_dma_messages_total", "DMA messages to them.", counts.DmaMessages, nqn, socket);
             page.Counter("paddock_vfio_user_interrupts_total", "Interrupts signalled.", counts.Interrupts, nqn, socket);
             page.Counter("paddock_vfio_user_resets_total", "Resets of the device.", counts.Resets, nqn, socket);
+            RequestMetrics.WriteLatencies(
+                page, "paddock_vfio_user_latency_seconds", "Time from fetching an NVMe command to its completion.", server.Latencies,
+                [.. RequestMetrics.DiskKinds, new("admin", ServedOperation.Admin)], nqn, socket);
             page.Counter("paddock_vfio_user_connections_accepted_total", "Connections accepted.", server.Accepted, nqn, socket);
         }
     }

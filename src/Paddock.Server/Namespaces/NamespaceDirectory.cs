@@ -42,6 +42,7 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
         _lock = folderLock;
         TotalBytes = settings.Quota;
         ZoneSize = settings.ZoneSize;
+        RandomArea = settings.RandomArea;
     }
 
     /// <inheritdoc/>
@@ -67,6 +68,9 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
 
     /// <inheritdoc/>
     public long ZoneSize { get; }
+
+    /// <inheritdoc/>
+    public RandomAreaLimits RandomArea { get; }
 
     /// <summary>The namespaces and their disks.</summary>
     public IReadOnlyList<(NvmeNamespace Namespace, ServedDisk Disk)> Served
@@ -274,7 +278,7 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
             Zoned = request.ZoneCapacity == 0 ? null : new ZonedCreateOptions
             {
                 ZoneSize = request.ZoneSize, ZoneCapacity = request.ZoneCapacity,
-                MaxOpenZones = request.MaxOpenZones, MaxActiveZones = request.MaxActiveZones,
+                RandomArea = request.RandomArea, MaxOpenZones = request.MaxOpenZones, MaxActiveZones = request.MaxActiveZones,
             },
         };
         Qcow2Image.CheckCreateOptions(options);

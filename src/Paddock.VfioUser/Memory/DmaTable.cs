@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Paddock.Nvme.Pcie;
 
 namespace Paddock.VfioUser.Memory;
@@ -6,11 +7,21 @@ namespace Paddock.VfioUser.Memory;
 /// The client's memory. The thread of messages adds and removes regions; workers copy. A copy looks its region up each time and holds it
 /// for the time of <see cref="VfioUserLimits.MaxCopy"/> bytes at most, so removing a region never waits for a disk.
 /// </summary>
+/// <remarks>
+/// QEMU replaces regions under a running guest: it removes one and adds others that cover the same memory. A copy that finds its address
+/// missing right after a removal waits for a moment.
+/// </remarks>
 /// <param name="messages">Accesses regions that are not mapped.</param>
 internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposable
 {
+    private static readonly long Grace = Stopwatch.Frequency / 2;
+
+    private readonly object _changes = new();
+
     // sorted by address; replaced as a whole
     private volatile DmaRegion[] _regions = [];
+    private long _removedAt = -Grace;
+    private volatile bool _isClosed;
 
     /// <summary>Number of regions.</summary>
     public int Count => _regions.Length;
@@ -33,6 +44,10 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         int at = IndexAfter(regions, region.Address);
         _regions = [.. regions[..at], region, .. regions[at..]];
         MappedBytes += region.IsMapped ? region.Length : 0;
+        lock (_changes)
+        {
+            Monitor.PulseAll(_changes);
+        }
     }
 
     /// <summary>Removes a region and waits for the copies in progress.</summary>
@@ -46,6 +61,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
             return false;
         }
 
+        Volatile.Write(ref _removedAt, Stopwatch.GetTimestamp());
         _regions = [.. regions[..at], .. regions[(at + 1)..]];
         MappedBytes -= regions[at].IsMapped ? length : 0;
         regions[at].End();
@@ -55,6 +71,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     /// <summary>Removes all regions and waits for the copies in progress.</summary>
     public void Clear()
     {
+        Volatile.Write(ref _removedAt, Stopwatch.GetTimestamp());
         var regions = _regions;
         _regions = [];
         MappedBytes = 0;
@@ -69,15 +86,23 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     {
         while (to.Length > 0)
         {
-            if (RegionAt(address) is not { IsReadable: true } region)
+            if ((RegionAt(address) ?? WaitForRegion(address)) is not { IsReadable: true } region)
             {
                 return false;
             }
 
             int count = CountIn(region, address, to.Length);
-            if (!(region.IsMapped ? region.TryRead(address, to[..count]) : messages.TryRead(address, to[..count])))
+            if (!region.IsMapped)
             {
-                return false;
+                if (!messages.TryRead(address, to[..count]))
+                {
+                    return false;
+                }
+            }
+            else if (!region.TryRead(address, to[..count]))
+            {
+                // removed since it was found
+                continue;
             }
 
             address += (ulong)count;
@@ -92,15 +117,23 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     {
         while (from.Length > 0)
         {
-            if (RegionAt(address) is not { IsWritable: true } region)
+            if ((RegionAt(address) ?? WaitForRegion(address)) is not { IsWritable: true } region)
             {
                 return false;
             }
 
             int count = CountIn(region, address, from.Length);
-            if (!(region.IsMapped ? region.TryWrite(address, from[..count]) : messages.TryWrite(address, from[..count])))
+            if (!region.IsMapped)
             {
-                return false;
+                if (!messages.TryWrite(address, from[..count]))
+                {
+                    return false;
+                }
+            }
+            else if (!region.TryWrite(address, from[..count]))
+            {
+                // removed since it was found
+                continue;
             }
 
             address += (ulong)count;
@@ -111,7 +144,16 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Clear();
+    public void Dispose()
+    {
+        _isClosed = true;
+        lock (_changes)
+        {
+            Monitor.PulseAll(_changes);
+        }
+
+        Clear();
+    }
 
     // guests have several regions one after the other, and a copy may span them
     private static int CountIn(DmaRegion region, ulong address, int length)
@@ -119,6 +161,28 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         ulong left = region.Last - address;
         int most = region.IsMapped ? Math.Min(length, VfioUserLimits.MaxCopy) : length;
         return left < (ulong)most ? (int)left + 1 : most;
+    }
+
+    private DmaRegion? WaitForRegion(ulong address)
+    {
+        lock (_changes)
+        {
+            while (true)
+            {
+                long left = Volatile.Read(ref _removedAt) + Grace - Stopwatch.GetTimestamp();
+                if (RegionAt(address) is { } region)
+                {
+                    return region;
+                }
+
+                if (left <= 0 || _isClosed)
+                {
+                    return null;
+                }
+
+                Monitor.Wait(_changes, TimeSpan.FromSeconds((double)left / Stopwatch.Frequency));
+            }
+        }
     }
 
     private DmaRegion? RegionAt(ulong address)

@@ -21,13 +21,13 @@ internal sealed class PciFunction : IFunctionEvents, IAsyncDisposable
     /// <param name="target">The target.</param>
     /// <param name="subsystem">The subsystem whose namespaces are offered.</param>
     /// <param name="options">Options of the server.</param>
-    /// <param name="host">Name of the client in statistics.</param>
+    /// <param name="pcie">Settings of the controller that do not depend on those of the server.</param>
     /// <param name="memory">The client's memory.</param>
     /// <param name="messages">DMA messages, suspended during a reset.</param>
     /// <exception cref="IOException">There is no memory or descriptor left.</exception>
     /// <exception cref="InvalidOperationException">The subsystem has too many controllers.</exception>
     public PciFunction(
-        NvmeTarget target, NvmeSubsystem subsystem, VfioUserServerOptions options, string host, DmaTable memory, DmaMessages messages)
+        NvmeTarget target, NvmeSubsystem subsystem, VfioUserServerOptions options, PcieOptions pcie, DmaTable memory, DmaMessages messages)
     {
         int vectors = options.MsiX ? options.Queues + 1 : 0;
         _messages = messages;
@@ -40,9 +40,8 @@ internal sealed class PciFunction : IFunctionEvents, IAsyncDisposable
         {
             Controller = new PcieController(
                 target, subsystem,
-                new PcieOptions
+                pcie with
                 {
-                    Host = host,
                     IoQueues = options.Queues,
                     Vectors = Math.Max(vectors, 1),
                     Polling = options.Polling,

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Paddock.Nvme;
+using Paddock.Nvme.Pcie;
 using Paddock.Serving;
 using Paddock.VfioUser.Memory;
 using Paddock.VfioUser.Pci;
@@ -26,8 +27,11 @@ internal sealed class ClientConnection : IServedClient, IDisposable
     /// <param name="target">The target.</param>
     /// <param name="subsystem">The subsystem.</param>
     /// <param name="options">Options of the server.</param>
-    public ClientConnection(Socket socket, NvmeTarget target, NvmeSubsystem subsystem, VfioUserServerOptions options)
+    /// <param name="latencies">Counts the commands.</param>
+    public ClientConnection(
+        Socket socket, NvmeTarget target, NvmeSubsystem subsystem, VfioUserServerOptions options, LatencyTable latencies)
     {
+        Latencies = latencies;
         _socket = socket;
         _options = options;
         Peer = ClientSocket.PeerOf(socket);
@@ -35,12 +39,16 @@ internal sealed class ClientConnection : IServedClient, IDisposable
         _outbox = new Outbox(socket.SafeHandle);
         _messages = new DmaMessages(_outbox);
         _memory = new DmaTable(_messages);
-        Function = new PciFunction(target, subsystem, options, Peer, _memory, _messages);
+        var pcie = new PcieOptions { Host = SlotOf(socket), Latencies = latencies };
+        Function = new PciFunction(target, subsystem, options, pcie, _memory, _messages);
         _session = new DeviceSession(Function, new DmaRequests(_memory, options.SealedMemoryOnly, Log), _messages);
     }
 
     /// <summary>Process and user of the client.</summary>
     public string Peer { get; }
+
+    /// <summary>The completed commands and how long they took.</summary>
+    public LatencyTable Latencies { get; }
 
     /// <summary>The device.</summary>
     public PciFunction Function { get; }
@@ -172,4 +180,7 @@ internal sealed class ClientConnection : IServedClient, IDisposable
     }
 
     private void Log(string line) => _options.Log?.Invoke(line);
+
+    // the host of NVMe is the slot that the drive is in: a virtual machine that is started again finds the namespaces that it has attached
+    private static string SlotOf(Socket socket) => "vfio-user:" + socket.LocalEndPoint;
 }

@@ -22,6 +22,7 @@ public sealed class NamespaceManagementTests : IDisposable
     public async Task Created_namespace_is_attached_used_detached_and_deleted()
     {
         await using var server = await StartAsync();
+        Assert.Equal($"nvme connect -t tcp -a 127.0.0.1 -s {server.NvmeAddress.Port} -n {Nqn}", server.Server.Endpoints[0].ConnectCommand);
         using var admin = Connect(server);
         var (status, id) = Create(admin, blocks: 2048, format: 1);
         Assert.Equal((NvmeStatus.Success, 1u), (status, id));
@@ -105,6 +106,25 @@ public sealed class NamespaceManagementTests : IDisposable
     }
 
     [Fact]
+    public async Task Zones_have_random_write_areas_if_the_host_asks_for_them()
+    {
+        await using var server = await StartAsync(s => s with { NamespaceZrwaSize = "64K" });
+        using var admin = Connect(server);
+        byte[] template = Template(8192, 8192, 1);
+        template[499] = 1;
+        WriteUInt32LittleEndian(template.AsSpan(508), 2);
+        Assert.Equal(NvmeStatus.InvalidField, admin.Send(AdminOpcode.NamespaceManagement, Template(8192, 8100, 1), 0, 0, 2u << 24).Status);
+        Assert.Equal(NvmeStatus.Success, admin.Send(AdminOpcode.NamespaceManagement, template, 0, 0, 2u << 24).Status);
+        var ns = admin.Identify(0x1B, 1, commandSet: 2).Data!;
+        Assert.Equal((3, 1u), (ns[2], ReadUInt32LittleEndian(ns.AsSpan(44))));
+        Assert.Equal((4, 16), (ReadUInt16LittleEndian(ns.AsSpan(48)), ReadUInt16LittleEndian(ns.AsSpan(50))));
+
+        // without the option, the request is rejected
+        template[499] = 2;
+        Assert.Equal(NvmeStatus.InvalidField, admin.Send(AdminOpcode.NamespaceManagement, template, 0, 0, 2u << 24).Status);
+    }
+
+    [Fact]
     public async Task Quota_is_reported_and_enforced_with_the_capacity_that_lacks()
     {
         await using var server = await StartAsync(s => s with { NamespaceQuota = "2M" });
@@ -144,6 +164,8 @@ public sealed class NamespaceManagementTests : IDisposable
         Assert.Equal(NvmeStatus.ThinProvisioningNotSupported, With(0, 64, capacity: 32));
         Assert.Equal(NvmeStatus.InvalidField, admin.Run(AdminOpcode.NamespaceManagement, 0, 2).Status);
         Assert.Equal(NvmeStatus.SglLengthInvalid, admin.Send(AdminOpcode.NamespaceManagement, new byte[2048]).Status);
+        byte[] zones = Template(2048 * 65537, 2048 * 65537, 0);
+        Assert.Equal(NvmeStatus.InvalidField, admin.Send(AdminOpcode.NamespaceManagement, zones, 0, 0, 2u << 24).Status);
         Assert.Empty(Directory.GetFiles(_folder, "*.qcow2"));
     }
 

@@ -37,19 +37,20 @@ internal sealed class Bench : IAsyncDisposable
     public IBlockDevice Zoned { get; private set; } = null!;
 
     public static async Task<Bench> StartAsync(
-        bool headerDigest = false, bool dataDigest = false, uint maxOpen = 0, uint maxActive = 0, NvmeTargetOptions? options = null)
+        bool headerDigest = false, bool dataDigest = false, uint maxOpen = 0, uint maxActive = 0, NvmeTargetOptions? options = null,
+        RandomAreaLimits area = default, int blockSize = 512)
     {
         var storage = new MemoryStorage("disk");
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
         {
             Size = 8 << 20,
-            Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = maxOpen, MaxActiveZones = maxActive },
+            Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = maxOpen, MaxActiveZones = maxActive, RandomArea = area },
         });
         var faults = new DeviceFaults();
         var image = new ServedDevice(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()), faults);
         var target = new NvmeTarget(options ?? new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
-        subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), 512, "disk") { HeldRequests = faults });
+        subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), blockSize, "disk") { HeldRequests = faults });
         target.Add(subsystem);
         var server = new NvmeTcpServer(target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
         var bench = new Bench(server, target, subsystem, image);

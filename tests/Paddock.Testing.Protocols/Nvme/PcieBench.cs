@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Nvme;
 using Paddock.Nvme.Pcie;
+using Paddock.Nvme.Target;
 using Paddock.Qcow2;
 
 namespace Paddock.Testing.Protocols.Nvme;
@@ -39,7 +40,8 @@ internal sealed class PcieBench : IAsyncDisposable
     public DeviceFaults Faults => (DeviceFaults)Subsystem.Namespaces[1].HeldRequests!;
 
     public static async Task<PcieBench> StartAsync(
-        PcieOptions? options = null, NvmeTargetOptions? limits = null, bool enables = true, int memory = 8 << 20)
+        PcieOptions? options = null, NvmeTargetOptions? limits = null, bool enables = true, int memory = 8 << 20,
+        INamespaceManager? manager = null)
     {
         var storage = new MemoryStorage("disk");
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
@@ -53,7 +55,7 @@ internal sealed class PcieBench : IAsyncDisposable
         var faults = new DeviceFaults();
         var plain = new ServedDevice(new RawDevice(raw), faults);
         var target = new NvmeTarget(limits ?? new NvmeTargetOptions());
-        var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
+        var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST") { Manager = manager, AllowsFormat = manager is not null };
         subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(zoned), BlockSize, "zoned") { HeldRequests = zoneFaults });
         subsystem.Add(new NvmeNamespace(2, CheckedDevice.Wrap(plain), BlockSize, "plain") { HeldRequests = faults });
         target.Add(subsystem);

@@ -37,6 +37,7 @@ internal sealed unsafe class DriverQueue : IDisposable
         _free = [.. Enumerable.Range(0, entries - 1).Select(i => (ushort)i)];
         _freeCount = _free.Length;
         _waiter.Add(Event);
+        Clear();
     }
 
     public int Id { get; }
@@ -142,6 +143,19 @@ internal sealed unsafe class DriverQueue : IDisposable
         Put(opcode, nsid, address, bytes, cdw10, cdw11, cdw12, cdw13);
         Ring();
         return Take();
+    }
+
+    /// <summary>Starts again with empty queues.</summary>
+    public void Clear()
+    {
+        (_tail, _head, _phase, _freeCount) = (0, 0, true, _free.Length);
+        for (int i = 0; i < _free.Length; i++)
+        {
+            _free[i] = (ushort)i;
+        }
+
+        new Span<byte>(_driver.Memory.At(At), (int)(Lists - At)).Clear();
+        Event.Take();
     }
 
     public void Dispose()

@@ -46,6 +46,9 @@ internal sealed unsafe class NvmeDriver : IDisposable
     /// <summary>Doorbell writes that the server was told of.</summary>
     public long Doorbells { get; private set; }
 
+    /// <summary>Whether doorbells are written into memory that the server shares.</summary>
+    public bool HasMappedDoorbells => _mapped is not null;
+
     /// <summary>Connects, shares the memory, and enables the controller.</summary>
     public static NvmeDriver Start(VfioClient client, DeviceMemory memory, bool withFile = true, bool msix = true)
     {
@@ -82,6 +85,15 @@ internal sealed unsafe class NvmeDriver : IDisposable
         Device.Write64(Bar, Acq, Admin.Completions);
         Device.Write32(Bar, Cc, Enable);
         WaitForStatus(1);
+    }
+
+    /// <summary>Enables the controller after a reset; the I/O queues are gone.</summary>
+    public void Restart()
+    {
+        Admin.Clear();
+        _hasShadow = false;
+        _next = Admin.End;
+        EnableController();
     }
 
     /// <summary>Offers shadow doorbells to the controller; false if it does not support them.</summary>

@@ -98,7 +98,7 @@ internal sealed class VfioClient : IDisposable
         {
             _socket.Shutdown(SocketShutdown.Both);
         }
-        catch (SocketException)
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
             // the server has disconnected
         }

@@ -1,10 +1,12 @@
+using Paddock.Qcow2.Format;
+
 namespace Paddock.Qcow2.Check.Passes;
 
 /// <summary>Makes repairs durable, discards freed clusters and clears the feature bits that a repair has settled.</summary>
 internal sealed class CompletionPass(CheckContext context, FreedClusters freed) : ICheckPass
 {
     /// <summary>Bitmaps and raw external data: what they vouch for stays true in a repair.</summary>
-    private const ulong KnownAutoclear = 3;
+    private const ulong KnownAutoclear = 3 | (ulong)AutoclearFeatures.UnreadableRanges;
 
     private const ulong DirtyOrCorrupt = 3;
 

@@ -1,0 +1,221 @@
+using Paddock.Block;
+using Paddock.Faults;
+using Paddock.Testing;
+using Paddock.Testing.Protocols.VfioUser;
+using Paddock.VfioUser.Wire;
+
+namespace Paddock.VfioUser.Tests;
+
+/// <summary>Memory that comes and goes, resets, and clients that end, while commands are in flight and the disk hangs.</summary>
+public sealed class StormTests : IDisposable
+{
+    private const int Block = 4096;
+
+    private readonly DeviceMemory _memory = new(8 << 20);
+    private readonly TaskCompletionSource _release = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // every answer comes within the client's limit, or Ask throws
+    [Fact]
+    public async Task Everything_is_answered_while_the_disk_hangs()
+    {
+        await using var bench = await Bench.StartAsync();
+        HoldReads(bench.Disk);
+        using var driver = NvmeDriver.Start(bench.Connect(), _memory);
+        using var queue = driver.CreateQueue(1, 64);
+        PutReads(driver, queue, 32);
+        Assert.True(SpinWait.SpinUntil(() => bench.Disk.Count(DeviceCall.Read) > 0, TimeSpan.FromSeconds(30)));
+        var device = driver.Device;
+        for (int i = 0; i < 20; i++)
+        {
+            Assert.Equal(0, device.Unmap(0, _memory.Length));
+            MapPieces(device);
+            Assert.NotEqual(0u, device.Read32(NvmeDriver.Bar, 0x1C) & 1);
+            Assert.Equal(0, device.Unmap(0, 0, UnmapFlags.All));
+            Assert.Equal(0, device.Map(_memory));
+        }
+
+        Assert.Equal(0, device.Reset());
+        Assert.Equal(0u, device.Read32(NvmeDriver.Bar, 0x1C));
+        _release.SetResult();
+    }
+
+    [Fact]
+    public async Task Commands_survive_the_replacement_of_memory()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var driver = NvmeDriver.Start(bench.Connect(), _memory);
+        Assert.True(driver.ShareDoorbells());
+        using var queue = driver.CreateQueue(1, 64);
+        using var stop = new CancellationTokenSource();
+        var device = driver.Device;
+        ulong data = driver.Reserve(Block);
+        long done = 0;
+        var load = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                NvmeDriver.Check(queue.Run(NvmeDriver.Read, 1, data, Block, 0, 0, 7), "read");
+                Interlocked.Increment(ref done);
+            }
+        });
+        for (int i = 0; i < 60; i++)
+        {
+            Assert.Equal(0, device.Unmap(0, 0, UnmapFlags.All));
+            if (i % 2 == 0)
+            {
+                Assert.Equal(0, device.Map(_memory));
+            }
+            else
+            {
+                MapPieces(device);
+            }
+        }
+
+        long before = Interlocked.Read(ref done);
+        Assert.True(SpinWait.SpinUntil(() => Interlocked.Read(ref done) > before + 10, TimeSpan.FromSeconds(30)));
+        stop.Cancel();
+        await load;
+        Assert.Equal(1u, device.Read32(NvmeDriver.Bar, 0x1C));
+    }
+
+    [Fact]
+    public async Task Reset_under_load_leaves_a_working_controller()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var driver = NvmeDriver.Start(bench.Connect(), _memory);
+        for (int i = 0; i < 8; i++)
+        {
+            var queue = driver.CreateQueue(1, 64);
+            PutReads(driver, queue, 32);
+            if (i % 2 == 0)
+            {
+                Assert.Equal(0, driver.Device.Reset());
+            }
+            else
+            {
+                // function-level reset
+                Assert.Equal(0, driver.Device.Write(NvmeDriver.Configuration, 0x68, 0x10, 0xA8));
+            }
+
+            queue.Dispose();
+            driver.Restart();
+        }
+
+        Assert.Equal(8, bench.Server.Counts.Resets);
+        NvmeDriver.Check(driver.Identify(1), "identify");
+    }
+
+    [Fact]
+    public async Task Client_killed_with_commands_in_flight_makes_room_for_the_next()
+    {
+        await using var bench = await Bench.StartAsync();
+        HoldReads(bench.Disk);
+        var first = NvmeDriver.Start(bench.Connect(), _memory);
+        var queue = first.CreateQueue(1, 64);
+        PutReads(first, queue, 32);
+        Assert.True(SpinWait.SpinUntil(() => bench.Disk.Count(DeviceCall.Read) > 0, TimeSpan.FromSeconds(30)));
+        first.Dispose();
+        queue.Dispose();
+        using var others = new DeviceMemory(8 << 20);
+        using (var second = NvmeDriver.Start(bench.Connect(), others))
+        {
+            NvmeDriver.Check(second.Identify(1), "identify");
+        }
+
+        _release.SetResult();
+    }
+
+    [Fact]
+    public async Task Injected_fault_is_a_status_of_the_command()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var driver = NvmeDriver.Start(bench.Connect(), _memory);
+        using var queue = driver.CreateQueue(1, 16);
+        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Count = 1 });
+        ulong data = driver.Reserve(Block);
+        Assert.NotEqual(0, queue.Run(NvmeDriver.Write, 1, data, Block, 0, 0, 7).Status);
+        Assert.Equal(0, queue.Run(NvmeDriver.Write, 1, data, Block, 0, 0, 7).Status);
+    }
+
+    [Fact]
+    public async Task Power_cut_fails_the_controller_until_power_and_reset()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var driver = NvmeDriver.Start(bench.Connect(), _memory);
+        using (var queue = driver.CreateQueue(1, 16))
+        {
+            ushort request = driver.Admin.Put(0x0C, 0);
+            NvmeDriver.Check(driver.Identify(1), "identify");
+            bench.Server.SetPower(on: false);
+            var told = driver.Admin.Take();
+            Assert.Equal((request, 0, 0x10300u), (told.Id, told.Status, (uint)told.Result));
+            Assert.Equal(3u, driver.Device.Read32(NvmeDriver.Bar, 0x1C));
+            await bench.Server.QuietAsync(TimeSpan.FromSeconds(30));
+        }
+
+        driver.Device.Write32(NvmeDriver.Bar, NvmeDriver.Cc, 0);
+        var restart = Task.Run(() => driver.Restart());
+        Assert.False(restart.Wait(TimeSpan.FromMilliseconds(50)));
+        bench.Server.SetPower(on: true);
+        Assert.True(restart.Wait(TimeSpan.FromSeconds(30)));
+        NvmeDriver.Check(driver.Identify(1), "identify");
+        Assert.False(driver.Device.Client.HasEnded);
+    }
+
+    [Fact]
+    public async Task Client_that_answers_no_DMA_stops_nobody_else()
+    {
+        await using var bench = await Bench.StartAsync();
+        var client = new VfioClient(VfioClient.ConnectSocket(bench.SocketPath)) { Memory = _memory, Answers = _ => false };
+        var device = new PciDevice(client);
+        device.Greet();
+        Assert.Equal(0, device.Map(_memory, withFile: false));
+        device.Write(NvmeDriver.Configuration, 4, 6, 0);
+        device.Write32(NvmeDriver.Bar, NvmeDriver.Aqa, 0x1F001F);
+        device.Write32(NvmeDriver.Bar, NvmeDriver.Cc, 0x460001);
+        Assert.True(SpinWait.SpinUntil(() => device.Read32(NvmeDriver.Bar, 0x1C) == 1, TimeSpan.FromSeconds(30)));
+        device.Write32(NvmeDriver.Bar, NvmeDriver.DoorbellsAt, 1);
+        Assert.True(SpinWait.SpinUntil(() => client.DmaMessages > 0, TimeSpan.FromSeconds(30)));
+        Assert.Equal(0, device.Reset());
+        Assert.Equal(0, device.Unmap(0, 0, UnmapFlags.All));
+        client.Dispose();
+        using var next = NvmeDriver.Start(bench.Connect(), _memory);
+        NvmeDriver.Check(next.Identify(1), "identify");
+    }
+
+    public void Dispose()
+    {
+        _release.TrySetResult();
+        _memory.Dispose();
+    }
+
+    private void HoldReads(TestDevice disk) => disk.Around = async (request, forward) =>
+    {
+        if (request.Call == DeviceCall.Read)
+        {
+            await _release.Task;
+        }
+
+        await forward();
+    };
+
+    private static void PutReads(NvmeDriver driver, DriverQueue queue, int count)
+    {
+        ulong data = driver.Reserve(Block);
+        for (int i = 0; i < count; i++)
+        {
+            queue.Put(NvmeDriver.Read, 1, data, Block, (uint)i * 8, 0, 7);
+        }
+
+        queue.Ring();
+    }
+
+    // as the firmware does for shadow RAM
+    private void MapPieces(PciDevice device)
+    {
+        const DmaFlags both = DmaFlags.Readable | DmaFlags.Writable;
+        Assert.Equal(0, device.Map(new DmaMap(both, 0, 0, 0xC0000), _memory.File));
+        Assert.Equal(0, device.Map(new DmaMap(both, 0xC0000, 0xC0000, 0x40000), _memory.File));
+        Assert.Equal(0, device.Map(new DmaMap(both, 0x100000, 0x100000, _memory.Length - 0x100000), _memory.File));
+    }
+}
