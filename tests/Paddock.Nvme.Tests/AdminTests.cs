@@ -11,6 +11,17 @@ namespace Paddock.Nvme.Tests;
 public class AdminTests
 {
     [Fact]
+    public async Task Block_status_log_has_its_length_and_no_namespace()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var admin = Connect(bench);
+        Assert.Equal([16, 0, 0, 0], admin.Log(0x0E, 4).Data);
+        var (status, page) = admin.Log(0x0E, 16);
+        Assert.Equal(NvmeStatus.Success, status);
+        Assert.Equal([16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], page);
+    }
+
+    [Fact]
     public async Task Namespace_reports_the_cluster_as_preferred_granularity()
     {
         await using var bench = await Bench.StartAsync();

@@ -26,13 +26,13 @@ internal sealed class NewDiskOptions
     private readonly Option<string?> _maxAppend = Text("--max-append", "Maximum size of a zone append; 0: no limit (default: 0).");
 
     private readonly Option<string?> _areaSize = Text(
-        "--zrwa-size", "Size of a zone's random write area, up to 16M (default: zones have none).");
+        "--zrwa-size", "Size of a zone's random write area, up to 16M (default: none).");
 
     private readonly Option<string?> _areaUnit = Text(
-        "--zrwa-granularity", "By how many bytes random write areas are committed (default: 16k, or --zrwa-size if that is less).");
+        "--zrwa-granularity", "Unit of commit of random write areas (default: 16k, or the size).");
 
     private readonly Option<uint?> _areaZones = Count(
-        "--zrwa-zones", "Maximum number of zones with a random write area; 0: no limit (default: --max-active).");
+        "--zrwa-zones", "Maximum number of these areas; 0: no limit (default: --max-active).");
 
     private readonly Option<string?> _layout =
         new Option<string?>("--layout") { Description = "On-disk layout of the zone metadata (default: a).", HelpName = "a|c" }

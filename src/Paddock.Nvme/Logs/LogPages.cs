@@ -13,15 +13,15 @@ internal static class LogPages
     public const byte Discovery = 0x70;
 
     private const byte Supported = 0x00, Errors = 0x01, Smart = 0x02, Firmware = 0x03, ChangedNamespaces = 0x04, Effects = 0x05,
-        HostTelemetry = 0x07, ControllerTelemetry = 0x08, PersistentEvents = 0x0D, FeatureEffects = 0x12, ManagementEffects = 0x13,
-        ChangedZones = 0xBF;
+        HostTelemetry = 0x07, ControllerTelemetry = 0x08, PersistentEvents = 0x0D, BlockStatus = 0x0E, FeatureEffects = 0x12,
+        ManagementEffects = 0x13, ChangedZones = 0xBF;
 
     private const uint KeepEvent = 1 << 15;
 
     private static readonly byte[] _all =
     [
         Supported, Errors, Smart, Firmware, ChangedNamespaces, Effects, HostTelemetry, ControllerTelemetry, PersistentEvents,
-        FeatureEffects, ManagementEffects, ChangedZones,
+        BlockStatus, FeatureEffects, ManagementEffects, ChangedZones,
     ];
 
     /// <summary>Bytes that the command asks for.</summary>
@@ -69,6 +69,7 @@ internal static class LogPages
             Effects => EffectsLogs.Commands(controller, (byte)(entry.Dword14 >> 24)),
             HostTelemetry => controller.Subsystem.Telemetry.HostInitiated(controller, creates: (specific & 1) != 0),
             ControllerTelemetry => controller.Subsystem.Telemetry.ControllerInitiated(controller, forgets),
+            BlockStatus => BlockStatusPage(),
             FeatureEffects => EffectsLogs.Features(controller),
 
             // there are no commands of the management interface
@@ -101,6 +102,15 @@ internal static class LogPages
         }
 
         new Fields(page).U16((4 * PersistentEvents) + 2, establishesHeader);
+        return page;
+    }
+
+    // LBA status information (NVM command set 1.1, 4.1.4.5), which Get LBA Status requires: the length of the page at 0, and no namespace
+    // with blocks that a host should ask for. Unreadable blocks are those that hosts made so, and Get LBA Status lists them at any time
+    private static byte[] BlockStatusPage()
+    {
+        var page = new byte[16];
+        new Fields(page).U32(0, (uint)page.Length);
         return page;
     }
 

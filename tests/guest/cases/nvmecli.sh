@@ -1,7 +1,19 @@
 # nvme-cli's own tests (of Debian's source package) on the first drive. Each needs namespace management: it begins by deleting every namespace and making
 # one that fills the drive. On a drive without it (UNMANAGED=1: QEMU's own) the tests use the namespace that is there.
 . /cases/common.sh
-NO_ZONES=1 NAMESPACES=1 attach || fail attach
+if [ -n "${UNMANAGED:-}" ]; then
+    NO_ZONES=1 NAMESPACES=1 attach || fail attach
+else
+    # the drive has no namespace yet, and the tests ask the first one for its formats
+    case $DISK in
+        pci) modprobe nvme ;;
+        *) modprobe nvme-tcp; nvme connect -t tcp -a "$ADDRESS" -s "$PORT" -n "$NQN" -q "$HOST" >/dev/null || fail connect ;;
+    esac
+    for tries in $(seq 100); do [ "$(cat /sys/class/nvme/nvme0/state 2>/dev/null)" = live ] && break; sleep 0.1; done
+    nvme create-ns /dev/nvme0 -s 65536 -c 65536 -f 0 >/tmp/log 2>&1 || fail create-ns
+    nvme attach-ns /dev/nvme0 -n 1 -c "$(cat /sys/class/nvme/nvme0/cntlid)" >/tmp/log 2>&1 || fail attach-ns
+    NO_ZONES=1 NAMESPACES=1 find_namespaces || fail "the new namespace does not come"
+fi
 cd /nvme-cli || fail "no tests here: run --python"
 controller=${dev%n*}
 [ "$DISK" = pci ] && pci=true || pci=false
