@@ -9,7 +9,7 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Bench;
 
 /// <summary>Commands a second of the controller on a PCI bus, driven in process: no messages, no guest.</summary>
-internal sealed class PcieLoad : IDeviceMemory, IInterrupts
+internal sealed class PcieLoad : IDeviceMemory, IInterrupts, IAsyncDisposable
 {
     private const int MemoryBytes = 1 << 20, Block = 4096, Entries = 128;
     private const uint AdminSubmission = 0, AdminCompletion = 0x1000, Submission = 0x4000, Completion = 0x8000, Data = 0x10000;
@@ -31,22 +31,21 @@ internal sealed class PcieLoad : IDeviceMemory, IInterrupts
         var target = new NvmeTarget(new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:bench", "BENCH");
         subsystem.Add(new NvmeNamespace(1, disk, Block, "bench"));
-        var load = new PcieLoad(target, subsystem);
-        await using (load._controller)
-        {
-            load.Prepare();
-            load.Drive(opcode, depth, disk.Length / Block, TimeSpan.FromSeconds(1));
-            double before = WorkerSeconds();
-            long allocated = GC.GetTotalAllocatedBytes();
-            var (commands, took) = load.Drive(opcode, depth, disk.Length / Block, time);
-            allocated = GC.GetTotalAllocatedBytes() - allocated;
-            double used = WorkerSeconds() - before;
-            Console.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"{name,-28} {commands / took.TotalSeconds,10:F0} commands/s {allocated / (double)commands,8:F1} bytes allocated "
-                    + $"a command, {used * 1e6 / commands:F2} us of the worker's processor time a command"));
-        }
+        await using var load = new PcieLoad(target, subsystem);
+        load.Prepare();
+        load.Drive(opcode, depth, disk.Length / Block, TimeSpan.FromSeconds(1));
+        double before = WorkerSeconds();
+        long allocated = GC.GetTotalAllocatedBytes();
+        var (commands, took) = load.Drive(opcode, depth, disk.Length / Block, time);
+        allocated = GC.GetTotalAllocatedBytes() - allocated;
+        double used = WorkerSeconds() - before;
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name,-28} {commands / took.TotalSeconds,10:F0} commands/s {allocated / (double)commands,8:F1} bytes allocated "
+                + $"a command, {used * 1e6 / commands:F2} us of the worker's processor time a command"));
     }
+
+    public ValueTask DisposeAsync() => _controller.DisposeAsync();
 
     public bool TryRead(ulong address, Span<byte> to)
     {

@@ -176,10 +176,10 @@ public class CheckedDevice : DelegatingDevice
             return Inner.ManageAsync(action, offset, length, cancellationToken);
         }
 
-        public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        public override ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
         {
             device.CheckWritable();
-            return Inner.CommitAsync(end, cancellationToken);
+            return Inner.CommitAsync(position, cancellationToken);
         }
 
         public override ValueTask<long> AppendAsync(

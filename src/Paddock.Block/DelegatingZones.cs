@@ -29,8 +29,8 @@ public abstract class DelegatingZones(IZones inner) : IZones
         => inner.ManageAsync(action, offset, length, cancellationToken);
 
     /// <inheritdoc/>
-    public virtual ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
-        => inner.CommitAsync(end, cancellationToken);
+    public virtual ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
+        => inner.CommitAsync(position, cancellationToken);
 
     /// <inheritdoc/>
     public virtual ValueTask<long> AppendAsync(

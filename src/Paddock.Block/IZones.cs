@@ -39,7 +39,7 @@ public interface IZones
     /// Commits a zone's random write area up to an offset: what is below cannot be written any more, and the area begins there. A CLOSED
     /// zone becomes IMPLICITLY OPEN, and one that is committed to its capacity FULL.
     /// </summary>
-    /// <param name="end">
+    /// <param name="position">
     /// Where the write pointer goes, as an offset on the disk: inside the area, and whole units of commit from the write pointer, or the
     /// end of the zone's capacity.
     /// </param>
@@ -47,7 +47,7 @@ public interface IZones
     /// <exception cref="ZoneException">
     /// <see cref="ZoneError.InvalidZoneOperation"/>: the zone has no random write area, or it does not end there.
     /// </exception>
-    ValueTask CommitAsync(long end, CancellationToken cancellationToken = default);
+    ValueTask CommitAsync(long position, CancellationToken cancellationToken = default);
 
     /// <summary>Writes at the write pointer of the zone that starts at <paramref name="zoneStart"/>.</summary>
     /// <param name="zoneStart">The zone's first byte.</param>

@@ -32,10 +32,10 @@ internal sealed class ServedZones(ServedDevice served, DeviceOperations operatio
             static (device, r) => device.Zones!.ManageAsync(r.action, r.offset, r.length, CancellationToken.None), cancellationToken);
 
     // it moves a write pointer, as a write does
-    public ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+    public ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
         => served.RunAsync(
-            new ServedRange(operations & DeviceOperations.Write, Math.Max(0, end - 1), 1), end,
-            static (device, end) => device.Zones!.CommitAsync(end, CancellationToken.None), cancellationToken);
+            new ServedRange(operations & DeviceOperations.Write, Math.Max(0, position - 1), 1), position,
+            static (device, position) => device.Zones!.CommitAsync(position, CancellationToken.None), cancellationToken);
 
     // a rule for any part of the zone matches an append to it: the offset of the append is not known yet
     public ValueTask<long> AppendAsync(

@@ -22,7 +22,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
     // controllers whose clients have disconnected: commands in flight may still wait for the disk
     private readonly HashSet<Task> _ending = [];
     private readonly LatencyLedger _latencies = new();
-    private VfioUserCounts _past = new();
+    private VfioUserCounts _past;
     private bool _isOff;
 
     /// <param name="target">The target: limits and memory.</param>

@@ -225,12 +225,12 @@ public sealed class TestDevice : DelegatingDevice
                 : device.RunAsync(request, 0, (_, _, token) => Inner.ManageAsync(action, offset, length, token), cancellationToken);
         }
 
-        public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        public override ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
         {
-            var request = new DeviceRequest(DeviceCall.Commit, end);
+            var request = new DeviceRequest(DeviceCall.Commit, position);
             return device.Note(request)
-                ? Inner.CommitAsync(end, cancellationToken)
-                : device.RunAsync(request, 0, (_, _, token) => Inner.CommitAsync(end, token), cancellationToken);
+                ? Inner.CommitAsync(position, cancellationToken)
+                : device.RunAsync(request, 0, (_, _, token) => Inner.CommitAsync(position, token), cancellationToken);
         }
 
         public override async ValueTask<long> AppendAsync(

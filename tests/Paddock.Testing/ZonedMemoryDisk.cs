@@ -59,9 +59,9 @@ public sealed class ZonedMemoryDisk : DelegatingDevice, IZones
     }
 
     /// <inheritdoc/>
-    public ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+    public ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
     {
-        Require(_zones.Commit(end));
+        Require(_zones.Commit(position));
         return default;
     }
 

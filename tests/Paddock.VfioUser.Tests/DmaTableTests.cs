@@ -90,7 +90,7 @@ public sealed class DmaTableTests : IDmaMessages, IDisposable
 
     // a copy that used a region after its end would terminate the process
     [Fact]
-    public void Regions_come_and_go_under_copies()
+    public async Task Regions_come_and_go_under_copies()
     {
         using var stop = new CancellationTokenSource();
         long done = 0;
@@ -120,8 +120,8 @@ public sealed class DmaTableTests : IDmaMessages, IDisposable
 
         Add(0, 1 << 20);
         Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref done) > 0, TimeSpan.FromSeconds(30)));
-        stop.Cancel();
-        Task.WaitAll(copies);
+        await stop.CancelAsync();
+        await Task.WhenAll(copies);
         _table.Clear();
         Assert.False(_table.TryRead(0x1000, new byte[1]));
     }

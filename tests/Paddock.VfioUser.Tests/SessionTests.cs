@@ -161,7 +161,7 @@ public sealed class SessionTests : IAsyncLifetime
     }
 
     [Fact]
-    public void Too_many_regions_are_rejected()
+    public async Task Too_many_regions_are_rejected()
     {
         var device = _bench.ConnectDevice();
         byte[] payload = new byte[DmaMap.Size];
@@ -172,8 +172,7 @@ public sealed class SessionTests : IAsyncLifetime
             last = device.Client.Begin(Command.DmaMap, payload);
         }
 
-        Assert.True(last.Wait(TimeSpan.FromSeconds(30)));
-        Assert.Equal(28, last.Result.Error);
+        Assert.Equal(28, (await last.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Error);
         Assert.Equal(0, device.Unmap(0, 0, UnmapFlags.All));
         Assert.Equal(0, device.Map(_memory));
         device.Client.Dispose();
@@ -245,7 +244,7 @@ public sealed class SessionTests : IAsyncLifetime
     }
 
     [Fact]
-    public void Second_client_waits_for_the_first()
+    public async Task Second_client_waits_for_the_first()
     {
         var first = _bench.ConnectDevice();
         using var second = _bench.Connect();
@@ -253,8 +252,7 @@ public sealed class SessionTests : IAsyncLifetime
         Assert.Equal(0, first.Reset());
         Assert.False(greeting.IsCompleted);
         first.Client.Dispose();
-        Assert.True(greeting.Wait(TimeSpan.FromSeconds(30)));
-        Assert.Equal(0, greeting.Result.Error);
+        Assert.Equal(0, (await greeting.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Error);
     }
 
     [Fact]

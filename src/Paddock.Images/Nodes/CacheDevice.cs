@@ -28,9 +28,9 @@ internal sealed class CacheDevice(IBlockDevice device) : DelegatingDevice(device
             await device.FlushAsync(cancellationToken);
         }
 
-        public override async ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        public override async ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
         {
-            await Inner.CommitAsync(end, cancellationToken);
+            await Inner.CommitAsync(position, cancellationToken);
             await device.FlushAsync(cancellationToken);
         }
 

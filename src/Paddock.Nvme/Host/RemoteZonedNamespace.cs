@@ -115,24 +115,24 @@ internal sealed partial class RemoteZonedNamespace(
     }
 
     /// <inheritdoc/>
-    public async ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+    public async ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
     {
         const uint commit = 0x11;
         ThrowIfFlushFailed();
-        if (end <= 0 || end > Length || end % (1L << BlockShift) != 0)
+        if (position <= 0 || position > Length || position % (1L << BlockShift) != 0)
         {
             throw new ZoneException(
                 ZoneError.InvalidZoneOperation, 0,
-                $"a commit up to {end}: expected a multiple of {1 << BlockShift} inside the disk of {Length} bytes");
+                $"a commit up to {position}: expected a multiple of {1 << BlockShift} inside the disk of {Length} bytes");
         }
 
-        ulong last = (ulong)(end >> BlockShift) - 1;
+        ulong last = (ulong)(position >> BlockShift) - 1;
         var entry = new SubmissionEntry
         {
             Opcode = Opcode.ZoneManagementSend, NamespaceId = _id, Dword10 = (uint)last, Dword11 = (uint)(last >> 32), Dword13 = commit,
         };
         int incarnation = _host.Incarnation;
-        Check(await _host.RunAsync(entry, default, default, cancellationToken), "zone commit", end, ZoneOf(end - 1));
+        Check(await _host.RunAsync(entry, default, default, cancellationToken), "zone commit", position, ZoneOf(position - 1));
         Acknowledged(incarnation, isDurable: false);
     }
 

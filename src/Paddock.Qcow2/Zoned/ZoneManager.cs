@@ -56,10 +56,10 @@ internal sealed class ZoneManager(
     }
 
     /// <summary>Commits a random write area.</summary>
-    public async ValueTask CommitAsync(long end)
+    public async ValueTask CommitAsync(long position)
     {
         writer.EnsureWritable();
-        int zone = state.Zones.ZoneOf(Math.Clamp(end - 1, 0, state.Length - 1));
+        int zone = state.Zones.ZoneOf(Math.Clamp(position - 1, 0, state.Length - 1));
         await state.AcquireAsync(zone);
         try
         {
@@ -70,7 +70,7 @@ internal sealed class ZoneManager(
                 await areas.PrepareAsync(zone);
             }
 
-            Commit(zone, end);
+            Commit(zone, position);
         }
         finally
         {

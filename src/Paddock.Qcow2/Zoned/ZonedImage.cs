@@ -252,7 +252,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
         => _manager.ManageAsync(action, offset, length, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask CommitAsync(long end, CancellationToken cancellationToken = default) => _manager.CommitAsync(end);
+    public ValueTask CommitAsync(long position, CancellationToken cancellationToken = default) => _manager.CommitAsync(position);
 
     /// <inheritdoc/>
     public ValueTask ResizeAsync(

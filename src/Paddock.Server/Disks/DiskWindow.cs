@@ -116,9 +116,9 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
         public override ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
             => Inner.ManageAsync(action, start + offset, length, cancellationToken);
 
-        public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
-            => end > 0 ? Inner.CommitAsync(start + end, cancellationToken)
-                : throw new ZoneException(ZoneError.OutOfRange, 0, $"a commit up to {end}: the disk begins at 0");
+        public override ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
+            => position > 0 ? Inner.CommitAsync(start + position, cancellationToken)
+                : throw new ZoneException(ZoneError.OutOfRange, 0, $"a commit up to {position}: the disk begins at 0");
 
         public override async ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,

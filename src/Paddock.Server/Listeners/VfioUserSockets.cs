@@ -20,7 +20,11 @@ internal static class VfioUserSockets
     /// <exception cref="ToolException">A value is invalid; the message begins with its name.</exception>
     public static void Check(ServeSettings settings, string dashes)
     {
-        ServeCheck.Within("vfio-user-queues", settings.VfioUserQueues, 1, VfioUserLimits.MaxQueues);
+        if (OperatingSystem.IsLinux())
+        {
+            ServeCheck.Within("vfio-user-queues", settings.VfioUserQueues, 1, VfioUserLimits.MaxQueues);
+        }
+
         ServeCheck.Within("vfio-user-poll", settings.VfioUserPoll, 0, MostPolling);
         ServeCheck.OneOf("vfio-user-doorbells", settings.VfioUserDoorbells, "trapped", "mapped");
         ServeCheck.OneOf("vfio-user-interrupts", settings.VfioUserInterrupts, "msix", "intx");

@@ -59,8 +59,8 @@ internal sealed class LiveZones(IZones zones, LiveMeter meter) : DelegatingZones
     }
 
     /// <inheritdoc/>
-    public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
-        => meter.IsOn ? CommitAndRecordAsync(end, cancellationToken) : Inner.CommitAsync(end, cancellationToken);
+    public override ValueTask CommitAsync(long position, CancellationToken cancellationToken = default)
+        => meter.IsOn ? CommitAndRecordAsync(position, cancellationToken) : Inner.CommitAsync(position, cancellationToken);
 
     /// <inheritdoc/>
     public override ValueTask<long> AppendAsync(

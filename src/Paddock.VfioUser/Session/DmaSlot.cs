@@ -11,7 +11,7 @@ internal sealed unsafe class DmaSlot(int index)
 {
     private const int Idle = 0, Sent = 1, Replying = 2, Done = 3, Failed = 4;
 
-    private readonly ManualResetEventSlim _changed = new();
+    private readonly object _changed = new();
     private int _state = Idle;
     private int _generation;
 
@@ -30,7 +30,6 @@ internal sealed unsafe class DmaSlot(int index)
     /// <summary>Prepares the slot for a request.</summary>
     public void Begin(Command command, byte* data, int count)
     {
-        _changed.Reset();
         _generation = (_generation + 1) % (ushort.MaxValue / VfioUserLimits.MaxDmaMessages);
         Id = (ushort)((_generation * VfioUserLimits.MaxDmaMessages) + index);
         Command = command;
@@ -52,26 +51,37 @@ internal sealed unsafe class DmaSlot(int index)
     }
 
     /// <summary>Ends a reply.</summary>
-    public void Complete(bool succeeded)
-    {
-        Volatile.Write(ref _state, succeeded ? Done : Failed);
-        _changed.Set();
-    }
+    public void Complete(bool succeeded) => End(succeeded ? Done : Failed);
 
     /// <summary>Fails the request, unless its reply is being copied: that ends soon.</summary>
     public void GiveUp()
     {
         if (_state == Sent)
         {
-            _state = Failed;
-            _changed.Set();
+            End(Failed);
         }
     }
 
     /// <summary>Waits for the reply.</summary>
     public bool Wait()
     {
-        _changed.Wait();
-        return Volatile.Read(ref _state) == Done;
+        lock (_changed)
+        {
+            while (_state is Sent or Replying)
+            {
+                Monitor.Wait(_changed);
+            }
+
+            return _state == Done;
+        }
+    }
+
+    private void End(int state)
+    {
+        lock (_changed)
+        {
+            _state = state;
+            Monitor.PulseAll(_changed);
+        }
     }
 }
