@@ -51,7 +51,7 @@ public static class ZoneActionVerb
 
     private static string Done(ZoneAction action) => action switch
     {
-        ZoneAction.OpenWithRandomArea => "opened with a random write area, which they keep; closed again when the command closed the image",
+        ZoneAction.OpenWithRandomArea => "opened with a random write area, which stays; closed again when the command closed the image",
         ZoneAction.Open => "opened; closed again when the command closed the image",
         ZoneAction.Close => "closed",
         ZoneAction.Finish => "finished",

@@ -26,20 +26,20 @@ internal sealed class NewDiskOptions
     private readonly Option<string?> _maxAppend = Text("--max-append", "Maximum size of a zone append; 0: no limit (default: 0).");
 
     private readonly Option<string?> _areaSize = Text(
-        "--zrwa-size", "Size of a zone's random write area, up to 16M (default: zones have none).");
+        "--zrwa-size", "Size of a zone's random write area, up to 16M (default: none).");
 
     private readonly Option<string?> _areaUnit = Text(
-        "--zrwa-granularity", "By how many bytes random write areas are committed (default: 16k, or --zrwa-size if that is less).");
+        "--zrwa-granularity", "Unit of commit of random write areas (default: 16k, or the size).");
 
     private readonly Option<uint?> _areaZones = Count(
-        "--zrwa-zones", "Maximum number of zones with a random write area; 0: no limit (default: --max-active).");
+        "--zrwa-zones", "Maximum number of these areas; 0: no limit (default: --max-active).");
 
     private readonly Option<string?> _layout =
         new Option<string?>("--layout") { Description = "On-disk layout of the zone metadata (default: a).", HelpName = "a|c" }
             .OneOf("a", "c");
 
     private readonly Option<string?> _clusterSize = Text(
-        "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less for --layout c).");
+        "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less for --layout c; 1M in RBD).");
 
     private readonly Option<bool> _subclusters = new("--subclusters")
     {
@@ -68,6 +68,9 @@ internal sealed class NewDiskOptions
     private Option[] All =>
         [_zoneSize, _zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _areaSize, _areaUnit, _areaZones, _layout, _clusterSize,
             _subclusters];
+
+    /// <summary>Whether the size of clusters is on the command line.</summary>
+    public bool HasClusterSize(ParseResult parsed) => parsed.GetResult(_clusterSize) is { Implicit: false };
 
     /// <summary>The first of these options on the command line; null if none is given.</summary>
     public string? FirstGiven(ParseResult parsed)
