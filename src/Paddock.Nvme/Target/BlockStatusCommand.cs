@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 
@@ -15,8 +16,8 @@ internal static class BlockStatusCommand
     private const byte Incomplete = 1, Complete = 2;
     private const int HeaderSize = 8, CompletionAt = 4, DescriptorSize = 16;
 
-    /// <summary>Runs that a command looks at: more give an incomplete answer, after which the host asks on.</summary>
-    private const int MaxRuns = 1 << 16;
+    /// <summary>Runs of equal blocks that a command looks at in one turn.</summary>
+    private const int RunsAtOnce = 1024;
 
     /// <summary>Bytes that the command asks for.</summary>
     public static long LengthOf(in SubmissionEntry entry) => 4 * ((long)entry.Dword12 + 1);
@@ -48,8 +49,7 @@ internal static class BlockStatusCommand
 
         try
         {
-            await FillAsync(ns, command, action);
-            return NvmeStatus.Success;
+            return await command.LongWork.RunAsync(turn => FillAsync(ns, command, action, turn));
         }
         catch (BlockException e)
         {
@@ -57,7 +57,7 @@ internal static class BlockStatusCommand
         }
     }
 
-    private static async ValueTask FillAsync(NvmeNamespace ns, Command command, byte action)
+    private static async Task<NvmeStatus> FillAsync(NvmeNamespace ns, Command command, byte action, LongTurn turn)
     {
         var entry = command.Entry;
         command.Written = (int)LengthOf(entry);
@@ -68,9 +68,13 @@ internal static class BlockStatusCommand
         ulong blocks = wanted == 0 ? ns.Blocks - entry.StartingLba : Math.Min(wanted, ns.Blocks - entry.StartingLba);
         long offset = (long)(entry.StartingLba << ns.BlockShift), end = offset + (long)(blocks << ns.BlockShift);
         var open = new Run(offset, offset);
-        int runs = 0;
-        for (; offset < end && runs < MaxRuns; runs++)
+        for (int runs = 1; offset < end; runs++)
         {
+            if (runs % RunsAtOnce == 0)
+            {
+                await turn.NextAsync();
+            }
+
             var status = await ns.Device.GetStatusAsync(offset, end - offset, ns.TokenOf(command));
             bool isWanted = action == Allocated ? (status.Flags & BlockStatusFlags.Zero) == 0
                 : (status.Flags & BlockStatusFlags.Unreadable) != 0;
@@ -90,6 +94,8 @@ internal static class BlockStatusCommand
             header.U32(0, (uint)count);
             header.U8(CompletionAt, isWhole ? Complete : Incomplete);
         }
+
+        return NvmeStatus.Success;
     }
 
     /// <summary>Adds the run that has ended, in descriptors of up to 2^32 - 1 blocks; a block that is in it in part counts.</summary>

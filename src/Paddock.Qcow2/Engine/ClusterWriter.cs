@@ -32,6 +32,8 @@ internal sealed class ClusterWriter(
                     done += await WriteAllocatingAsync(offset + done, bytes[done..], cancellationToken);
                     done += done == bytes.Length ? 0 : await WriteInPlaceAsync(offset + done, bytes[done..], cancellationToken);
                 }
+
+                session.MakeReadable(offset, bytes.Length);
             }
             finally
             {

@@ -106,6 +106,7 @@ internal sealed class CompressedWriter(
             packed.Buffer.AsSpan(packed.Length, SectorSize).Clear();
             await StoreAsync(offset, packed.Length, packed.Buffer.AsMemory(0, packed.Length + SectorSize), cancellationToken);
             session.Record(offset, data.Length);
+            session.MakeReadable(offset, data.Length);
         }
         finally
         {

@@ -15,7 +15,10 @@ internal sealed class FreshLayout(IStorage storage, ImageHeader header, ClusterM
 
     // what refers to clusters that would have to stay
     private static readonly uint[] Referring =
-        [HeaderExtension.Bitmaps, HeaderExtension.FullDiskEncryption, HeaderExtension.Zoned, HeaderExtension.Paddock];
+    [
+        HeaderExtension.Bitmaps, HeaderExtension.FullDiskEncryption, HeaderExtension.Zoned, HeaderExtension.Paddock,
+        HeaderExtension.PaddockBlocks,
+    ];
 
     private readonly ClusterGeometry _geometry = header.Geometry;
 

@@ -6,7 +6,7 @@ namespace Paddock.Qcow2.Engine;
 /// <summary>Makes an image hold nothing of its own, so that its backing file shows everywhere.</summary>
 internal sealed class ImageEmptying(
     ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, ClusterClearing clearing, DataLayer data,
-    ImageFlush flush, FreshLayout layout)
+    ImageFlush flush, UnreadableRanges unreadable, FreshLayout layout)
 {
     /// <summary>
     /// Frees every cluster of the disk, durably. Where only the disk's own tables have to stay, the file becomes as short as that of a new
@@ -20,6 +20,7 @@ internal sealed class ImageEmptying(
         if (!layout.IsPossible)
         {
             await clearing.ClearAsync(default, end, Deallocation.Remove);
+            unreadable.Trim(0);
             await flush.RunAsync();
 
             // the space of an external data file, now that nothing refers to it

@@ -75,7 +75,7 @@ internal sealed class ImageParts
         var expansion = new ZeroExpansion(storage, Header, Locks, table, map, data, clearing, Zeroes, allocator, Counts, Order);
         Amend = new ImageAmend(this, expansion, rewrite);
         Emptying = new ImageEmptying(
-            Header, Locks, Session, Order, clearing, data, Flush, new FreshLayout(storage, Header, map, Holes));
+            Header, Locks, Session, Order, clearing, data, Flush, Unreadable, new FreshLayout(storage, Header, map, Holes));
 
         Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
         var l1Growth = new L1Growth(storage, Header, Locks, table, allocator, Guard, Order);

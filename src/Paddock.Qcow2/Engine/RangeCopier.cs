@@ -88,6 +88,8 @@ internal sealed class RangeCopier(
                 await MoveAsync(from + at, to + at, _geometry.ClusterSize, cancellationToken);
             }
 
+            session.MakeReadable(to, _geometry.BytesIn(count));
+
             done += _geometry.BytesIn(count);
         }
     }

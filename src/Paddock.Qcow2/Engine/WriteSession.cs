@@ -60,24 +60,17 @@ internal sealed class WriteSession(
     /// <summary>Before each change.</summary>
     public ValueTask StartAsync() => IsOpen ? default : OpenAsync();
 
-    /// <summary>Records a change of the disk, when it has ended: in its bitmaps, and among the ranges that cannot be read.</summary>
+    /// <summary>Records a change of the disk in its bitmaps, when it has ended.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Record(GuestOffset offset, long length)
+    public void Record(GuestOffset offset, long length) => _recorder.Record(offset, length);
+
+    /// <summary>A range was written as a whole: it can be read.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void MakeReadable(GuestOffset offset, long length)
     {
-        _recorder.Record(offset, length);
         if (unreadable.HasAny)
         {
             unreadable.Written(offset, length);
-        }
-    }
-
-    /// <summary>Records a discard: all of it in bitmaps, as in QEMU, but only what reads as zeroes now can be read again.</summary>
-    public void RecordDiscard(GuestOffset offset, long length, GuestOffset zeroStart, GuestOffset zeroEnd)
-    {
-        _recorder.Record(offset, length);
-        if (unreadable.HasAny)
-        {
-            unreadable.Written(zeroStart, zeroEnd - zeroStart);
         }
     }
 

@@ -22,6 +22,7 @@ internal sealed class ZeroWriter(
         try
         {
             await ZeroRangeAsync(offset, length, flags, cancellationToken);
+            session.MakeReadable(offset, length);
         }
         finally
         {
@@ -55,11 +56,13 @@ internal sealed class ZeroWriter(
             if (first < last)
             {
                 await clearing.ClearAsync(first, last, Deallocation.Discard);
+                session.MakeReadable(first, last - first);
             }
         }
         finally
         {
-            session.RecordDiscard(offset, length, first, last);
+            // as in QEMU the whole request, whatever it came to
+            session.Record(offset, length);
         }
     }
 

@@ -11,6 +11,8 @@ public class UnreadableRangesTests
 {
     private const int Size = 1 << 20, Cluster = 4096;
 
+    public static TheoryData<FailureMode> Modes => [.. Enum.GetValues<FailureMode>()];
+
     [Fact]
     public async Task Read_that_touches_a_marked_range_fails_until_all_of_it_is_written()
     {
@@ -195,6 +197,25 @@ public class UnreadableRangesTests
     }
 
     [Fact]
+    public async Task Emptied_image_has_neither_ranges_nor_shared_clusters()
+    {
+        var storage = await MakeAsync();
+        await using (var image = await OpenAsync(storage))
+        {
+            await image.WriteAsync(0, new byte[Size / 2]);
+            await image.RangeCopy!.CopyAsync(0, Size / 2, Size / 2);
+            await image.UnreadableRanges!.AddAsync(0, 4096);
+            await image.EmptyAsync();
+        }
+
+        await AssertSoundAsync(storage);
+        await using (var image = await OpenAsync(storage))
+        {
+            await image.ReadAsync(0, new byte[Size]);
+        }
+    }
+
+    [Fact]
     public async Task Going_back_to_a_snapshot_drops_all_ranges()
     {
         var storage = await MakeAsync();
@@ -244,6 +265,73 @@ public class UnreadableRangesTests
         }
 
         await AssertSoundAsync(storage);
+    }
+
+    [Theory]
+    [MemberData(nameof(Modes))]
+    public async Task Failure_at_any_io_leaves_the_blocks_as_they_were_or_unreadable(FailureMode mode)
+    {
+        bool failed = true;
+        for (int call = 0; failed; call++)
+        {
+            var storage = await MakeAsync();
+            await using (var image = await OpenAsync(storage))
+            {
+                await image.WriteAsync(0, Filled(1));
+                await image.UnreadableRanges!.AddAsync(8192, 4096);
+            }
+
+            var failing = new FailingStorage(storage, mode, call);
+            var error = await Record.ExceptionAsync(async () =>
+            {
+                await using var image = await Qcow2Image.OpenAsync(failing, new() { L2CacheBytes = 0, RefcountCacheBytes = 0 });
+                await image.UnreadableRanges!.AddAsync(0, 4096);
+                await image.WriteAsync(8192, Filled(2));
+                await image.FlushAsync();
+            });
+            Assert.True(error is null or BlockException, $"call {call}, {mode}: {error}");
+            failed = failing.HasFailed;
+            await using (var image = await OpenAsync(storage))
+            {
+                Assert.True(await ValueAsync(image, 0) is null or 1, $"call {call}, {mode}");
+                Assert.True(await ValueAsync(image, 8192) is null or 2, $"call {call}, {mode}");
+                await image.WriteAsync(0, Filled(3));
+                await image.WriteAsync(8192, Filled(3));
+            }
+
+            await using (var image = await OpenAsync(storage))
+            {
+                Assert.Equal((byte)3, await ValueAsync(image, 0));
+                Assert.Equal((byte)3, await ValueAsync(image, 8192));
+            }
+
+            var lines = new List<string>();
+            var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, lines.Add);
+            Assert.True(report is { Corruptions: 0, CheckErrors: 0 }, $"call {call}, {mode}: {string.Join("; ", lines)}");
+        }
+    }
+
+    private static byte[] Filled(byte value)
+    {
+        var bytes = new byte[4096];
+        bytes.AsSpan().Fill(value);
+        return bytes;
+    }
+
+    // null: unreadable
+    private static async Task<byte?> ValueAsync(IBlockDevice image, long offset)
+    {
+        var bytes = new byte[4096];
+        try
+        {
+            await image.ReadAsync(offset, bytes);
+            Assert.Equal(-1, bytes.AsSpan().IndexOfAnyExcept(bytes[0]));
+            return bytes[0];
+        }
+        catch (BlockException e) when (e.Error == BlockError.Unreadable)
+        {
+            return null;
+        }
     }
 
     private static async Task<byte[]> TableAsync(PagedStorage storage)
