@@ -53,6 +53,19 @@ internal sealed record RbdTarget
     /// <summary>Whether a name is one of an image in RBD.</summary>
     public static bool IsName(string? name) => name?.StartsWith(Prefix, StringComparison.Ordinal) == true;
 
+    /// <summary>The name of the image alone, for titles; null if the name is not one in RBD, or malformed.</summary>
+    public static string? ShortName(string name)
+    {
+        try
+        {
+            return IsName(name) ? Parse(name).Image : null;
+        }
+        catch (FormatException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Parses a name.</summary>
     /// <exception cref="FormatException">It is malformed, or holds a secret.</exception>
     public static RbdTarget Parse(string name)

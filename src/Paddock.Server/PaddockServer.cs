@@ -5,6 +5,7 @@ using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Posix;
+using Paddock.Rbd;
 using Paddock.Server.Backups;
 using Paddock.Server.Control;
 using Paddock.Server.Disks;
@@ -176,7 +177,7 @@ public sealed class PaddockServer : IAsyncDisposable
         => SizeText.Parse("volatile-cache", text) is >= VolatileStorage.MinSize and var size ? size
             : throw new ToolException($"volatile-cache '{text}': the minimum is {VolatileStorage.MinSize} bytes", NativeExit.Usage);
 
-    internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
+    internal static string StemOf(string path) => RbdTarget.ShortName(path) ?? Path.GetFileNameWithoutExtension(path);
 
     private async Task OpenImagesAsync()
     {

@@ -59,6 +59,7 @@ public class DecoratorTests
         ["AttributeWindow"] = "reached through ZoneWindow",
         ["CheckedAttributes"] = "reached through CheckedDevice",
         ["NbdDisk"] = "takes a connection, which needs a server",
+        ["NewImageStorage"] = "has a length of its own, and asks nobody for what is past it",
         ["ChangesView"] = "has only what changed of a disk",
         ["ChainView"] = "puts a disk together from backups",
     };

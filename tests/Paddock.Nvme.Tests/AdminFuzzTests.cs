@@ -57,7 +57,7 @@ public class AdminFuzzTests
         private static readonly byte[] _ioOpcodes =
         [
             Opcode.Read, Opcode.Write, Opcode.Flush, Opcode.WriteZeroes, Opcode.DatasetManagement, Opcode.Compare, Opcode.Verify,
-            Opcode.ZoneAppend, Opcode.ZoneManagementSend, Opcode.ZoneManagementReceive,
+            Opcode.ZoneAppend, Opcode.ZoneManagementSend, Opcode.ZoneManagementReceive, Opcode.Copy, Opcode.WriteUncorrectable,
         ];
 
         private readonly Random _random;

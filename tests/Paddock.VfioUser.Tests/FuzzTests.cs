@@ -11,6 +11,7 @@ namespace Paddock.VfioUser.Tests;
 /// Random messages, most of them nearly valid, with descriptors of every kind, while the controller works on what they leave behind.
 /// PADDOCK_VFIO_FUZZ sets their number (default 20,000), PADDOCK_SEED the seed.
 /// </summary>
+[Collection(nameof(DescriptorCollection))]
 public class FuzzTests
 {
     private const int MessagesASession = 400, Warm = 20;
@@ -182,7 +183,6 @@ public class FuzzTests
     private static void Settle(Bench bench)
     {
         Assert.True(SpinWait.SpinUntil(() => bench.Server.Connections == 0, TimeSpan.FromSeconds(30)));
-        bench.Server.QuietAsync(TimeSpan.FromSeconds(30)).Wait();
     }
 
     private static long Number(string variable, long otherwise)

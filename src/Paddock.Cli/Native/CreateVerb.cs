@@ -75,7 +75,7 @@ public static class CreateVerb
         bool existed = false;
         try
         {
-            storage = await RemoteStorage.CreateRbdAsync(name, 0);
+            storage = await RemoteStorage.CreateRbdAsync(name, options.Preallocation == Preallocation.Off ? 0 : RbdSettings.Room(options));
         }
         catch (BlockException e) when (e.Error == BlockError.AlreadyExists)
         {
@@ -86,8 +86,10 @@ public static class CreateVerb
 
         try
         {
-            await Qcow2Image.CreateAsync(storage, options, cancellationToken);
+            var filled = new NewImageStorage(storage);
+            await Qcow2Image.CreateAsync(existed ? storage : filled, options, cancellationToken);
             await storage.FlushAsync(cancellationToken);
+            await (existed ? default : filled.FinishAsync(cancellationToken));
             await storage.DisposeAsync();
         }
         catch

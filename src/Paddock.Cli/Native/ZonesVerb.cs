@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Paddock.Block;
+using Paddock.Rbd;
 
 namespace Paddock.Cli.Native;
 
@@ -54,7 +55,7 @@ public static class ZonesVerb
             ZonesView.Table => ZoneTable.WriteAsync(device, filter, console.OutStream, cancellationToken),
             ZonesView.Json => ZoneJson.WriteAsync(device, filter, console.OutStream, cancellationToken),
             _ => new ZoneMap(console, console.Colors.For(plan.Color))
-                .DrawAsync(device, Path.GetFileName(plan.Path), filter, cancellationToken),
+                .DrawAsync(device, RbdTarget.ShortName(plan.Path) ?? Path.GetFileName(plan.Path), filter, cancellationToken),
         });
     }
 

@@ -3,13 +3,14 @@ using Paddock.Block;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Cli.Verbs;
 
 /// <summary>The command line of `paddock create`.</summary>
 internal static class CreateCommand
 {
-    private static readonly Argument<string> File = new("FILE") { Description = "New image file." };
+    private static readonly Argument<string> File = new("FILE") { Description = "New image file, or rbd:POOL/IMAGE." };
 
     private static readonly Argument<string> Size =
         new("SIZE") { Description = "Size of the disk, in bytes or with a suffix k, M, G, T, P or E (GiB works too)." };
@@ -37,6 +38,8 @@ internal static class CreateCommand
     {
         bool json = parsed.GetValue(Json);
         var options = Disk.Read(parsed, "SIZE", parsed.GetRequiredValue(Size), json ? console.Error : console.Out);
+        string file = parsed.GetRequiredValue(File);
+        options = RbdTarget.IsName(file) ? RbdSettings.Apply(options, Disk.HasClusterSize(parsed)) : options;
         try
         {
             Qcow2Image.CheckCreateOptions(options);
@@ -46,7 +49,7 @@ internal static class CreateCommand
             throw NewDiskOptions.Named(e);
         }
 
-        await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), json, console, cancellationToken);
+        await CreateVerb.RunAsync(file, options, parsed.GetValue(Force), json, console, cancellationToken);
         return NativeExit.Success;
     }
 }

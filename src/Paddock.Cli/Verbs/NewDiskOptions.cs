@@ -39,7 +39,7 @@ internal sealed class NewDiskOptions
             .OneOf("a", "c");
 
     private readonly Option<string?> _clusterSize = Text(
-        "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less for --layout c).");
+        "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less for --layout c; 1M in RBD).");
 
     private readonly Option<bool> _subclusters = new("--subclusters")
     {
@@ -68,6 +68,9 @@ internal sealed class NewDiskOptions
     private Option[] All =>
         [_zoneSize, _zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _areaSize, _areaUnit, _areaZones, _layout, _clusterSize,
             _subclusters];
+
+    /// <summary>Whether the size of clusters is on the command line.</summary>
+    public bool HasClusterSize(ParseResult parsed) => parsed.GetResult(_clusterSize) is { Implicit: false };
 
     /// <summary>The first of these options on the command line; null if none is given.</summary>
     public string? FirstGiven(ParseResult parsed)

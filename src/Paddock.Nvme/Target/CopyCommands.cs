@@ -157,13 +157,32 @@ internal static class CopyCommands
         foreach (var part in parts)
         {
             command.Result = (ulong)part.Index;
-            if (CopierOf(ns, part.From) is { } copier)
+
+            // the command is inside its own namespace already
+            bool isOther = !ReferenceEquals(part.From, ns);
+            int ticket = isOther ? part.From.Closing.TryEnter() : 0;
+            if (ticket < 0)
             {
-                await ShareAsync(ns, command, copier, part, turn);
+                return part.From.Closing.Refusal;
             }
-            else if (!await TryMoveAsync(controller, ns, command, part, turn))
+
+            try
             {
-                return NvmeStatus.CommandInterrupted;
+                if (CopierOf(ns, part.From) is { } copier)
+                {
+                    await ShareAsync(ns, command, copier, part, turn);
+                }
+                else if (!await TryMoveAsync(controller, ns, command, part, turn))
+                {
+                    return NvmeStatus.CommandInterrupted;
+                }
+            }
+            finally
+            {
+                if (isOther)
+                {
+                    part.From.Closing.Leave(ticket);
+                }
             }
         }
 

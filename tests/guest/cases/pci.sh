@@ -4,6 +4,8 @@
 attach || fail attach
 name=${dev%n?} bus=$(basename "$(readlink -f "/sys/class/nvme/${dev%n?}/device")")
 function=/sys/bus/pci/devices/$bus
+# other cases provoke errors on purpose
+dmesg -C
 content() { yes "zone $1 after $2" | head -c 1048576; }
 : >/tmp/written
 
