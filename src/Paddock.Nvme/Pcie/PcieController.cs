@@ -301,7 +301,7 @@ internal sealed class PcieController : IAsyncDisposable
         {
             _controller.SetStatus(Properties.Fatal);
         }
-        else if (_quiet.IsCompleted && !_isOff)
+        else if (_quiet.IsCompleted && !_isOff && !_isDisposed)
         {
             _run = new ControllerRun(_controller, _options, _memory, _interrupts, _pin, _doorbells, new AdminQueues(
                 _submission, (int)(_attributes & 0xFFF) + 1, _completion, (int)(_attributes >> 16) + 1));
@@ -341,7 +341,7 @@ internal sealed class PcieController : IAsyncDisposable
     {
         lock (_lock)
         {
-            if (IsEnabled && _run is null && !_isDisposed && (_controller.StatusProperty & Properties.Fatal) == 0)
+            if (IsEnabled && _run is null && (_controller.StatusProperty & Properties.Fatal) == 0)
             {
                 Start();
             }
