@@ -51,7 +51,7 @@ internal static class ServeCommand
         var options = new ServeOptions();
         var command = new Command(
             "serve",
-            "Serves images over NVMe/TCP, NBD, vhost-user and vfio-user until stopped.");
+            "Serves images over NVMe/TCP, NBD, vhost-user and vfio-user.");
         options.AddTo(command);
         var json = new Option<bool>("--json") { Description = "With --check-config: prints what would be served as JSON." };
         command.Add(json);
