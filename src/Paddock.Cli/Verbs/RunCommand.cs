@@ -22,8 +22,8 @@ internal sealed class RunCommand
         "  PADDOCK_NQN      NVMe subsystem",
         "  PADDOCK_CONTROL  socket for the verbs fault, resize, snapshot and backup",
         "",
-        "With several of --nbd, --nvme, --vhost-user and --vfio-user, PADDOCK_URI is that of the first in this",
-        "order; PADDOCK_NBD_URI, _PORT and _SOCKET, PADDOCK_NVME_..., PADDOCK_VHOST_USER_... and",
+        "With several of --nbd, --nvme, --vhost-user and --vfio-user, PADDOCK_URI is that of the first in",
+        "this order; PADDOCK_NBD_URI, _PORT and _SOCKET, PADDOCK_NVME_..., PADDOCK_VHOST_USER_... and",
         "PADDOCK_VFIO_USER_... are those of each.",
         "",
         "These variables are also replaced in the words of COMMAND that contain no blanks. If COMMAND is a",
@@ -45,7 +45,7 @@ internal sealed class RunCommand
         "--vhost-user", "Serves vhost-user, on a Unix socket in a private directory.");
 
     private readonly Option<bool> _vfioUser = ServerOptions.Flag(
-        "--vfio-user", "Serves an NVMe controller for a virtual machine's PCI bus, on a Unix socket in a private directory.");
+        "--vfio-user", "Serves an NVMe controller for a guest's PCI bus, on a private Unix socket.");
 
     private readonly Option<string?> _temporary = ServerOptions.Text(
         "--temporary", "SIZE", "Creates a disk of this size, removed at the end.");
