@@ -204,7 +204,12 @@ public class CopyTests
             var ranges = Enumerable.Range(0, count).Select(_ => RandomRange(random)).ToArray();
             long target = random.Next(9000) * (random.Next(3) == 0 ? 512L : 4096L);
             var (status, _) = await CopyAsync(host, 2, format, target, ranges);
-            if (status == NvmeStatus.Success)
+            if (status == NvmeStatus.Success && CopyRange.HasNamespace(format) && ranges.Any(r => r.NamespaceId != 2))
+            {
+                // the other namespace is not in the model
+                model = await ReadAsync(image, 0, model.Length);
+            }
+            else if (status == NvmeStatus.Success)
             {
                 var copied = ranges.SelectMany(r => model.AsSpan((int)r.StartingLba * Block, r.BlockCount * Block).ToArray()).ToArray();
                 bool overlaps = ranges.Any(r => Math.Abs(((long)r.StartingLba * Block) - target) < copied.Length + (r.BlockCount * Block));
