@@ -45,7 +45,7 @@ internal sealed class RunCommand
         "--vhost-user", "Serves vhost-user, on a Unix socket in a private directory.");
 
     private readonly Option<bool> _vfioUser = ServerOptions.Flag(
-        "--vfio-user", "Serves an NVMe controller for a guest's PCI bus, on a private Unix socket.");
+        "--vfio-user", "Serves an NVMe drive on a guest's PCI bus, on a private Unix socket.");
 
     private readonly Option<string?> _temporary = ServerOptions.Text(
         "--temporary", "SIZE", "Creates a disk of this size, removed at the end.");
