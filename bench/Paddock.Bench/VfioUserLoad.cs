@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Paddock.Posix;
 using Paddock.Testing.Protocols.VfioUser;
 
 namespace Paddock.Bench;
@@ -43,6 +44,8 @@ internal sealed class VfioUserLoad : IDisposable
     /// <summary>Runs a load and prints one line.</summary>
     public static void Run(VfioUserArguments arguments)
     {
+        // as `paddock bench` does: on a busy machine, others must not keep a thread waiting that wakes often and for little
+        SocketThreads.Prepare();
         using var load = new VfioUserLoad(arguments);
         if (load.IsZoned && arguments.Load != "randread")
         {

@@ -43,7 +43,7 @@ internal sealed class NewImageStorage(IStorage storage) : DelegatingStorage(stor
     public override ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
     {
         Reach(grows ? offset + length : 0);
-        return new(false);
+        return new(true);
     }
 
     /// <inheritdoc/>

@@ -85,6 +85,9 @@ internal sealed class RbdCluster : IDisposable
         }
 
         Set("rbd_cache", caches ? "true" : "false");
+
+        // every user of a storage flushes what must be durable, from the first write on
+        Set("rbd_cache_writethrough_until_flush", "false");
         if (Get(MountTimeout) == DefaultTimeout)
         {
             Set(MountTimeout, ShortTimeout);

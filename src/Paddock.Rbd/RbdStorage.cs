@@ -100,7 +100,11 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
     /// <inheritdoc/>
     public void ThrowIfFlushFailed() => _failure.ThrowIfFailed();
 
-    /// <summary>Only makes the image long enough: objects take space when they are written.</summary>
+    /// <summary>
+    /// Only makes the image long enough. There is nothing to reserve: OSDs need space for overwriting too, so that written zeroes would
+    /// not help, and writes to a full cluster wait instead of failing.
+    /// </summary>
+    /// <returns>True: writing zeroes would gain nothing.</returns>
     public async ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
     {
         if (grows)
@@ -108,7 +112,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
             await GrowAsync(offset + length, cancellationToken);
         }
 
-        return false;
+        return true;
     }
 
     /// <inheritdoc/>

@@ -37,7 +37,7 @@ public class ErrorTextTests
     [InlineData("create x 1M --layout b", "--layout 'b': expected one of a, c")]
     [InlineData("check z --repair some", "--repair 'some': expected one of leaks, all")]
     [InlineData("append z all", "ZONE 'all': expected a number")]
-    [InlineData("serve z", "no listener configured: specify --nvme, --nbd or --vhost-user")]
+    [InlineData("serve z", "no listener configured: specify --nvme, --nbd, --vhost-user or --vfio-user")]
     [InlineData("serve --nbd 127.0.0.1:0", "no image configured: specify at least one image")]
     [InlineData("serve z --nbd x:y", "--nbd x:y: expected HOST:PORT, PORT or unix:PATH, such as 127.0.0.1:4420")]
     [InlineData("serve z --nvme unix:s", "--nvme unix:s: expected HOST:PORT")]

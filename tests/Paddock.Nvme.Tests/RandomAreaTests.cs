@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Paddock.Block;
-using Paddock.Nvme.Host;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Wire;
 using Paddock.Testing;

@@ -152,7 +152,7 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         for (int i = 0; write && i < Math.Min(count, 8); i++)
         {
             var zone = zones[i];
-            switch (Random.Next(4))
+            switch (Random.Next(6))
             {
                 case 0:
                     await AttemptAsync(async () => await device.Zones!.AppendAsync(zone.Start, _buffer.AsMemory(0, 4096)));
@@ -160,8 +160,15 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
                 case 1:
                     await AttemptAsync(() => device.WriteAsync(zone.WritePointer, _buffer.AsMemory(0, 512)));
                     break;
+                case 2:
+                    await AttemptAsync(() => device.WriteAsync(zone.WritePointer + (512 * Random.Next(8)), _buffer.AsMemory(0, 1024)));
+                    break;
+                case 3:
+                    await AttemptAsync(() => device.Zones!.CommitAsync(zone.WritePointer + (512 * Random.Next(8))));
+                    break;
                 default:
-                    var action = Pick(ZoneAction.Open, ZoneAction.Close, ZoneAction.Finish, ZoneAction.Reset);
+                    var action = Pick(
+                        ZoneAction.Open, ZoneAction.OpenWithRandomArea, ZoneAction.Close, ZoneAction.Finish, ZoneAction.Reset);
                     await AttemptAsync(() => device.Zones!.ManageAsync(action, zone.Start, zone.Length));
                     break;
             }

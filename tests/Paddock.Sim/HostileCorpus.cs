@@ -55,6 +55,7 @@ internal static class HostileCorpus
             var zoned = new ZonedCreateOptions { ZoneSize = zone, ConventionalZones = 1, MaxOpenZones = 2, MaxActiveZones = 3 };
             yield return plain with { Size = (zone * 5) - 512, Zoned = zoned with { ZoneCapacity = zone - 1024, MaxAppendBytes = 4096 } };
             yield return plain with { Size = zone * 4, Zoned = zoned with { Layout = ZoneLayout.C } };
+            yield return plain with { Size = zone * 6, Zoned = zoned with { RandomArea = new(2048, 512, 2) } };
             yield return Encryption.Luks(plain, "xts") with { Size = zone * 4, Zoned = zoned };
             yield return plain with { Size = zone * 4, Zoned = zoned, DataFile = "no/such/file" };
         }
@@ -142,7 +143,14 @@ internal static class HostileCorpus
         if (device.Length > 4 * size)
         {
             await device.Zones.Attributes!.SetConditionAsync(3, ZoneCondition.ReadOnly);
-            await device.Zones.Attributes.WriteExtensionAsync(4, new byte[device.Zones.Attributes.ExtensionBytes]);
+            bool area = device.Zones.Limits.RandomArea.Size > 0;
+            await device.Zones.Attributes.WriteExtensionAsync(4, new byte[device.Zones.Attributes.ExtensionBytes], area);
+            if (area)
+            {
+                await device.Zones.ManageAsync(ZoneAction.OpenWithRandomArea, 5 * size, size);
+                await device.WriteAsync((5 * size) + 1024, SectorPattern.Make((5 * size) + 1024, 1536, 4));
+                await device.Zones.CommitAsync((5 * size) + 1024);
+            }
         }
     }
 }

@@ -24,7 +24,8 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         _recipe = Random.Next(16) > 0
             ? ZonedRecipe.Make(Random, Options.Extended, 512, 4096, 65536)
             : ZonedRecipe.Make(Random, Options.Extended, 2 << 20);
-        Trace(_recipe.ToString());
+        _recipe = Random.Next(2) == 0 ? _recipe.WithAreas(Random) : _recipe;
+        Trace($"{_recipe}, {_recipe.Zones.RandomArea}");
         _storage = await _recipe.BuildAsync();
         _device = await _recipe.OpenAsync(_storage);
         _model = new ZoneModel(_device.Zones!.Limits, _device.Length);
@@ -51,6 +52,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         < 79 => DiscardAsync(),
         < 90 => CompareBytesAsync(Random.NextInt64(_model.Length), 64 << 10),
         < 93 => ResizeAsync(),
+        < 95 => CommitAsync(),
         < 97 => _device.FlushAsync().AsTask(),
         _ => ReopenAsync(),
     };
@@ -95,10 +97,22 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
 
         long start = zones[first].Start, end = zones[first + count - 1].Start + zones[first + count - 1].Length;
         start += Random.Next(30) == 0 ? Sector : 0;
-        var action = Pick(ZoneAction.Open, ZoneAction.Close, ZoneAction.Finish, ZoneAction.Reset);
+        var action = Pick(ZoneAction.Open, ZoneAction.OpenWithRandomArea, ZoneAction.Close, ZoneAction.Finish, ZoneAction.Reset);
         Trace($"{action} {start} {end - start}");
         var expected = end > start ? _model.Manage(action, start, end - start) : ZoneError.Unaligned;
         Same(expected, end > start ? await TryAsync(() => _device.Zones!.ManageAsync(action, start, end - start)) : ZoneError.Unaligned);
+    }
+
+    private async Task CommitAsync()
+    {
+        var area = _device.Zones!.Limits.RandomArea;
+        var zones = Array.FindAll(_model.Report(), static z => z.HasRandomArea);
+        var zone = zones.Length > 0 ? zones[Random.Next(zones.Length)] : _model.Report()[0];
+        long end = zone.WritePointer + (Random.Next(8) == 0 ? Sector * Random.Next(-2, 40)
+            : area.Granularity * Random.NextInt64(1, Math.Max(2, area.Size / Math.Max(1, area.Granularity)) + 1));
+        end = Random.Next(6) == 0 ? zone.Start + zone.Capacity : end;
+        Trace($"commit {end}");
+        Same(_model.Commit(end), await TryAsync(() => _device.Zones!.CommitAsync(end)));
     }
 
     private async Task SetConditionAsync()
@@ -123,8 +137,10 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         int zone = Random.Next(_model.Count);
         byte[] data = new byte[_device.Zones!.Attributes!.ExtensionBytes];
         Random.NextBytes(data);
-        Trace($"extension of zone {zone}");
-        Same(_model.Extend(zone, data), await TryAsync(() => _device.Zones!.Attributes.WriteExtensionAsync(zone, data)));
+        bool area = Random.Next(2) == 0;
+        Trace($"extension of zone {zone}{(area ? " with an area" : "")}");
+        Same(
+            _model.Extend(zone, data, area), await TryAsync(() => _device.Zones!.Attributes.WriteExtensionAsync(zone, data, area)));
     }
 
     private async Task CompareExtensionsAsync()
@@ -187,7 +203,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         var zone = Pick<ZoneDescriptor>(_model.Report());
         long offset = zone.Type == ZoneType.Conventional || Random.Next(8) == 0
             ? zone.Start + (Random.NextInt64(zone.Length / Sector) * Sector)
-            : zone.WritePointer;
+            : zone.WritePointer + (zone.HasRandomArea ? Random.NextInt64(2 * _model.AreaBytes / Sector) * Sector : 0);
         int length = Length(zone);
         offset = Math.Min(offset, _model.Length - Sector);
         return (offset, (int)Math.Min(length, _model.Length - offset));

@@ -1,5 +1,4 @@
 using Paddock.Block;
-using Paddock.Qcow2;
 using Paddock.Testing;
 
 namespace Paddock.Sim;

@@ -30,6 +30,9 @@ public sealed class ZoneModel
     /// <summary>Number of zones.</summary>
     public int Count => _zones.Count;
 
+    /// <summary>Bytes of a random write area.</summary>
+    public long AreaBytes => _limits.RandomArea.Size;
+
     /// <summary>Zones with a random write area.</summary>
     public int AreaCount => _zones.Count(z => z.HasArea);
 

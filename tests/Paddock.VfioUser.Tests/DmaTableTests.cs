@@ -8,6 +8,7 @@ namespace Paddock.VfioUser.Tests;
 /// <summary>Lookup, copies and the end of memory regions.</summary>
 public sealed class DmaTableTests : IDmaMessages, IDisposable
 {
+    private const int Block = 4096;
     private const DmaFlags Both = DmaFlags.Readable | DmaFlags.Writable;
 
     private readonly DeviceMemory _memory = new(1 << 20);
@@ -86,6 +87,22 @@ public sealed class DmaTableTests : IDmaMessages, IDisposable
     {
         Add(0x1000, 0x1000);
         Assert.Equal(overlaps, _table.Overlaps(address, last));
+    }
+
+    [Fact]
+    public void Copies_allocate_nothing()
+    {
+        Add(0, 1 << 20);
+        byte[] data = new byte[Block];
+        long before = 0;
+        for (int i = 0; i < 2000; i++)
+        {
+            // the first round compiles
+            before = i == 1000 ? GC.GetAllocatedBytesForCurrentThread() : before;
+            Assert.True(_table.TryRead(0x800, data) && _table.TryWrite(0x800, data));
+        }
+
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
     }
 
     // a copy that used a region after its end would terminate the process

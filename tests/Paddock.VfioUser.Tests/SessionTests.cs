@@ -7,6 +7,7 @@ using Paddock.VfioUser.Wire;
 namespace Paddock.VfioUser.Tests;
 
 /// <summary>Requests of clients, and what happens to invalid ones.</summary>
+[Collection(nameof(DescriptorCollection))]
 public sealed class SessionTests : IAsyncLifetime
 {
     private readonly DeviceMemory _memory = new(1 << 20);
@@ -248,7 +249,7 @@ public sealed class SessionTests : IAsyncLifetime
     {
         var first = _bench.ConnectDevice();
         using var second = _bench.Connect();
-        var greeting = Task.Run(() => new PciDevice(second).Greet());
+        var greeting = Task.Run(() => new PciDevice(second).Greet(), TestContext.Current.CancellationToken);
         Assert.Equal(0, first.Reset());
         Assert.False(greeting.IsCompleted);
         first.Client.Dispose();

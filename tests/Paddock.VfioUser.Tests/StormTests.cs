@@ -73,7 +73,7 @@ public sealed class StormTests : IDisposable
 
         long before = Interlocked.Read(ref done);
         Assert.True(SpinWait.SpinUntil(() => Interlocked.Read(ref done) > before + 10, TimeSpan.FromSeconds(30)));
-        stop.Cancel();
+        await stop.CancelAsync();
         await load;
         Assert.Equal(1u, device.Read32(NvmeDriver.Bar, 0x1C));
     }
@@ -154,10 +154,10 @@ public sealed class StormTests : IDisposable
         }
 
         driver.Device.Write32(NvmeDriver.Bar, NvmeDriver.Cc, 0);
-        var restart = Task.Run(() => driver.Restart());
-        Assert.False(restart.Wait(TimeSpan.FromMilliseconds(50)));
+        var restart = Task.Run(() => driver.Restart(), TestContext.Current.CancellationToken);
+        Assert.NotEqual(restart, await Task.WhenAny(restart, Task.Delay(50, TestContext.Current.CancellationToken)));
         bench.Server.SetPower(on: true);
-        Assert.True(restart.Wait(TimeSpan.FromSeconds(30)));
+        await restart.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
         NvmeDriver.Check(driver.Identify(1), "identify");
         Assert.False(driver.Device.Client.HasEnded);
     }

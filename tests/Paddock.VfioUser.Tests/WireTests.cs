@@ -191,7 +191,7 @@ public class WireTests
         Assert.Equal(2, RegionWrites.ParseCount(bytes));
         Assert.Equal(new RegionAccess(0x1008, 0, 4), RegionWrites.ParseEntry(bytes, 1, out var data));
         Assert.Equal([5, 0, 0, 0], data.ToArray());
-        Assert.Throws<RequestFailedException>(() => RegionWrites.ParseCount(bytes.AsSpan(0, bytes.Length - 1)));
+        Assert.Throws<RequestFailedException>(() => RegionWrites.ParseCount(bytes.AsSpan()[..^1]));
         bytes[0] = 1;
         Assert.Throws<RequestFailedException>(() => RegionWrites.ParseCount(bytes));
     }

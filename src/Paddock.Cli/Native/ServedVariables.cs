@@ -10,7 +10,7 @@ internal static class ServedVariables
     private const int MaxLength = 120 << 10;
 
     private static readonly (string Listener, string Prefix)[] Listeners =
-        [("nbd", "PADDOCK_NBD"), ("nvme", "PADDOCK_NVME"), ("vhost-user", "PADDOCK_VHOST_USER")];
+        [("nbd", "PADDOCK_NBD"), ("nvme", "PADDOCK_NVME"), ("vhost-user", "PADDOCK_VHOST_USER"), ("vfio-user", "PADDOCK_VFIO_USER")];
 
     /// <summary>The variables; null: removed, since an outer command may have set them.</summary>
     /// <param name="endpoints">Where clients connect.</param>

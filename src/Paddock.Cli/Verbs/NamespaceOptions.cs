@@ -16,7 +16,7 @@ internal sealed class NamespaceOptions
         "--namespace-zone-size", "SIZE", "Zone size of zoned ones, a power of two; 0: none (default: 64M).");
 
     private readonly Option<string?> _area = ServerOptions.Text(
-        "--namespace-zrwa-size", "SIZE", "Random write areas of zoned ones, if the host asks for them (default: none).");
+        "--namespace-zrwa-size", "SIZE", "Random write areas of zoned ones, if hosts ask (default: none).");
 
     private readonly Option<string?> _format = ServerOptions.Text(
         "--nvme-format", "BOOL", "Whether NVMe hosts may format namespaces (default: true).").OneOf("true", "false");

@@ -39,7 +39,7 @@ internal sealed class NewDiskOptions
             .OneOf("a", "c");
 
     private readonly Option<string?> _clusterSize = Text(
-        "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less for --layout c; 1M in RBD).");
+        "--cluster-size", "Cluster size, 512 to 2M (default: 64k; --layout c: less; RBD: 1M).");
 
     private readonly Option<bool> _subclusters = new("--subclusters")
     {

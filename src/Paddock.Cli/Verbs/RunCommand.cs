@@ -22,8 +22,9 @@ internal sealed class RunCommand
         "  PADDOCK_NQN      NVMe subsystem",
         "  PADDOCK_CONTROL  socket for the verbs fault, resize, snapshot and backup",
         "",
-        "With several of --nbd, --nvme and --vhost-user, PADDOCK_URI is that of the first in this order;",
-        "PADDOCK_NBD_URI, _PORT and _SOCKET, PADDOCK_NVME_... and PADDOCK_VHOST_USER_... are those of each.",
+        "With several of --nbd, --nvme, --vhost-user and --vfio-user, PADDOCK_URI is that of the first in",
+        "this order; PADDOCK_NBD_URI, _PORT and _SOCKET, PADDOCK_NVME_..., PADDOCK_VHOST_USER_... and",
+        "PADDOCK_VFIO_USER_... are those of each.",
         "",
         "These variables are also replaced in the words of COMMAND that contain no blanks. If COMMAND is a",
         "single word with blanks or other special characters, /bin/sh runs it.",
@@ -43,6 +44,9 @@ internal sealed class RunCommand
     private readonly Option<bool> _vhostUser = ServerOptions.Flag(
         "--vhost-user", "Serves vhost-user, on a Unix socket in a private directory.");
 
+    private readonly Option<bool> _vfioUser = ServerOptions.Flag(
+        "--vfio-user", "Serves an NVMe controller for a guest's PCI bus, on a private Unix socket.");
+
     private readonly Option<string?> _temporary = ServerOptions.Text(
         "--temporary", "SIZE", "Creates a disk of this size, removed at the end.");
 
@@ -60,7 +64,7 @@ internal sealed class RunCommand
         var run = new RunCommand(console);
         var command = new Command("run", "Serves images while a command runs, which follows '--'.")
         {
-            run._words, run._nbd, run._tcp, run._nvme, run._vhostUser, run._temporary, run._exitWithParent,
+            run._words, run._nbd, run._tcp, run._nvme, run._vhostUser, run._vfioUser, run._temporary, run._exitWithParent,
         };
         run._disk.AddTo(command);
         run._server.AddTo(command);
@@ -86,6 +90,7 @@ internal sealed class RunCommand
             Nvme = parsed.GetValue(_nvme) ? "127.0.0.1:0" : null,
             Nbd = parsed.GetValue(_tcp) ? "127.0.0.1:0" : parsed.GetValue(_nbd) ? "unix:" + folder["nbd.sock"] : null,
             VhostUser = !parsed.GetValue(_vhostUser) ? null : images.Length == 1 ? folder["vhost-user.sock"] : folder.Path,
+            VfioUser = parsed.GetValue(_vfioUser) ? [folder["vfio-user.sock"]] : [],
             Control = settings.Control ?? folder["control.sock"],
         };
         return await RunVerb.RunAsync(
@@ -99,9 +104,9 @@ internal sealed class RunCommand
             throw Misuse("specify a command after '--', such as: paddock run disk.qcow2 --nbd -- nbdinfo '$PADDOCK_URI'");
         }
 
-        if (!parsed.GetValue(_nbd) && !parsed.GetValue(_tcp) && !parsed.GetValue(_nvme) && !parsed.GetValue(_vhostUser))
+        if (!new[] { _nbd, _tcp, _nvme, _vhostUser, _vfioUser }.Any(parsed.GetValue))
         {
-            throw Misuse("specify what is served: --nbd, --tcp, --nvme or --vhost-user");
+            throw Misuse("specify what is served: --nbd, --tcp, --nvme, --vhost-user or --vfio-user");
         }
 
         bool isTemporary = parsed.GetValue(_temporary) is not null;

@@ -20,8 +20,8 @@ internal static class ServeCommand
         "",
         "--vfio-user: all namespaces of the subsystem NQN, which may be left out if there is only one, as an",
         "NVMe controller of QEMU 10.1 or later; the virtual machine needs memory that is shared (share=on).",
-        "Several sockets of a subsystem are several controllers. With trapped doorbells, the server is told of",
-        "each write; mapped doorbells are written by the guest directly, and the server must poll them.",
+        "Several sockets of a subsystem are several controllers. With trapped doorbells, the server is told",
+        "of each write; mapped doorbells are written by the guest directly, and the server must poll them.",
         "",
         "--dhchap-keys: one 'HOSTNQN KEY [CONTROLLERKEY]' per line, readable by the owner only. Environment",
         "variables PADDOCK_DHCHAP_SECRET and PADDOCK_DHCHAP_CTRL_SECRET hold the keys of all other hosts.",
@@ -51,7 +51,7 @@ internal static class ServeCommand
         var options = new ServeOptions();
         var command = new Command(
             "serve",
-            "Serves images over NVMe/TCP, NBD, vhost-user and vfio-user until stopped.");
+            "Serves images over NVMe/TCP, NBD, vhost-user and vfio-user.");
         options.AddTo(command);
         var json = new Option<bool>("--json") { Description = "With --check-config: prints what would be served as JSON." };
         command.Add(json);

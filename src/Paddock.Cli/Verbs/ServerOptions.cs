@@ -7,7 +7,7 @@ namespace Paddock.Cli.Verbs;
 internal sealed class ServerOptions
 {
     private readonly Option<string?> _tls = Text(
-        "--nbd-tls-creds", "DIR", "Directory of the TLS certificates for NBD, named as QEMU names them.");
+        "--nbd-tls-creds", "DIR", "Directory of the TLS certificates for NBD, named as for QEMU.");
 
     private readonly Option<string?> _tlsMode = Text("--nbd-tls", "MODE", "Whether NBD clients must use TLS (default: required).");
 
@@ -68,7 +68,7 @@ internal sealed class ServerOptions
     private readonly Option<string?> _memory = Text("--max-memory", "SIZE", "Maximum memory for request data (default: 1G).");
 
     private readonly Option<int?> _idle =
-        Number("--idle-timeout", "S", "Seconds until an idle client is disconnected; 0: never (default: 600).");
+        Number("--idle-timeout", "S", "Seconds until an idle client is dropped; 0: never (default: 600).");
 
     private readonly Option<int?> _drain =
         Number("--drain-timeout", "S", "Seconds to wait for requests in flight when stopping (default: 10).");

@@ -7,7 +7,7 @@ namespace Paddock.Cli.Verbs;
 internal sealed class VfioUserOptions
 {
     private readonly Option<string[]> _sockets = ServerOptions.Repeated(
-        "--vfio-user", "SOCKET[=NQN]", "Unix socket of an NVMe controller on a virtual machine's PCI bus; repeatable.");
+        "--vfio-user", "SOCKET[=NQN]", "Unix socket of an NVMe controller on a guest's PCI bus; repeatable.");
 
     private readonly Option<int?> _queues = ServerOptions.Number(
         "--vfio-user-queues", "N", "Number of I/O queues of a vfio-user controller (default: 16).");
@@ -19,7 +19,7 @@ internal sealed class VfioUserOptions
         "--vfio-user-interrupts", "MODE", "Interrupts, msix or intx (default: msix).").OneOf("msix", "intx");
 
     private readonly Option<int?> _poll = ServerOptions.Number(
-        "--vfio-user-poll", "US", "Microseconds to poll idle queues before sleeping; 0: none (default: 50).");
+        "--vfio-user-poll", "US", "Microseconds to poll idle queues; 0: not at all (default: 50).");
 
     private readonly Option<string?> _sealed = ServerOptions.Text(
         "--vfio-user-sealed", "BOOL", "Whether to map only sealed guest memory (default: true).").OneOf("true", "false");

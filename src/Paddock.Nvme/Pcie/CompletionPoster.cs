@@ -137,7 +137,8 @@ internal sealed class CompletionPoster
     private bool TryGather(CompletionQueue queue, PcieCommand command)
     {
         var from = command.Queue;
-        var status = command.Status;
+        var status = command.Status == NvmeStatus.AbortRequested && from.Deletion is not null
+            ? NvmeStatus.QueueDeleted : command.Status;
         var completion = new CompletionEntry(
             command.Result, (ushort)from.Table.Head, command.Entry.CommandId, status, StatusMap.IsTransient(status)) { QueueId = from.Id };
         _latencies.Count(from.Id == 0 ? ServedOperation.Admin : IoCommands.OperationOf(command.Entry.Opcode), command.StartedAt);
@@ -161,7 +162,7 @@ internal sealed class CompletionPoster
         for (int i = 0; i < _queues.Completions.Count; i++)
         {
             var queue = _queues.Completions[i];
-            if (queue.HasGathered && !TryWrite(queue))
+            if (queue.Gathered > 0 && !TryWrite(queue))
             {
                 return false;
             }

@@ -51,9 +51,6 @@ internal sealed class CompletionQueue(ushort id, ulong address, int entries, int
     /// <summary>Number of entries that are gathered and not written.</summary>
     public int Gathered => _count;
 
-    /// <summary>Whether entries are gathered that are not written.</summary>
-    public bool HasGathered => _count > 0;
-
     /// <summary>Whether as many entries are gathered as fit, or the next one lies elsewhere.</summary>
     public bool MustWrite => _count == Batch || (_count > 0 && _tail == 0);
 

@@ -34,9 +34,6 @@ internal struct CommandList
     /// <summary>Whether there is none.</summary>
     public readonly bool IsEmpty => _first is null;
 
-    /// <summary>The first command.</summary>
-    public readonly PcieCommand? First => _first;
-
     /// <summary>Adds a command at the end.</summary>
     public void Add(PcieCommand command)
     {

@@ -25,9 +25,8 @@ internal sealed class PcieController : IAsyncDisposable
     /// <summary>Offset of the doorbells in BAR 0.</summary>
     public const uint DoorbellOffset = 0x1000;
 
-    private const uint PageSize = 4096;
     private const int RegisterBlock = 0x70;
-    private const ulong PageMask = ~(ulong)(PageSize - 1);
+    private const ulong PageMask = ~4095UL;
     private const uint QueueSizeMask = 0x0FFF_0FFF;
     private const uint AllCommandSets = 6;
 
@@ -67,9 +66,6 @@ internal sealed class PcieController : IAsyncDisposable
         _pin = new InterruptPin(interrupts);
         _doorbells = options.MappedDoorbells ?? new OwnDoorbells(2 * (options.IoQueues + 1));
     }
-
-    /// <summary>Bytes of BAR 0 that registers and doorbells need: a multiple of 4096.</summary>
-    public uint RegisterBytes => DoorbellOffset + (((((uint)_options.IoQueues + 1) * 8) + PageSize - 1) & ~(PageSize - 1));
 
     /// <summary>The controller's identifier in its subsystem.</summary>
     public ushort Id => _controller.Id;
@@ -305,7 +301,7 @@ internal sealed class PcieController : IAsyncDisposable
         {
             _controller.SetStatus(Properties.Fatal);
         }
-        else if (_quiet.IsCompleted && !_isOff)
+        else if (_quiet.IsCompleted && !_isOff && !_isDisposed)
         {
             _run = new ControllerRun(_controller, _options, _memory, _interrupts, _pin, _doorbells, new AdminQueues(
                 _submission, (int)(_attributes & 0xFFF) + 1, _completion, (int)(_attributes >> 16) + 1));
@@ -345,7 +341,7 @@ internal sealed class PcieController : IAsyncDisposable
     {
         lock (_lock)
         {
-            if (IsEnabled && _run is null && !_isDisposed && (_controller.StatusProperty & Properties.Fatal) == 0)
+            if (IsEnabled && _run is null && (_controller.StatusProperty & Properties.Fatal) == 0)
             {
                 Start();
             }

@@ -1,7 +1,5 @@
-using Paddock.Block;
 using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
-using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
 

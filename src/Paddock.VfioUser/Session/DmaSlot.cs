@@ -11,6 +11,7 @@ internal sealed unsafe class DmaSlot(int index)
 {
     private const int Idle = 0, Sent = 1, Replying = 2, Done = 3, Failed = 4;
 
+    // a monitor, since the worker waits on it
     private readonly object _changed = new();
     private int _state = Idle;
     private int _generation;
@@ -51,7 +52,10 @@ internal sealed unsafe class DmaSlot(int index)
     }
 
     /// <summary>Ends a reply.</summary>
-    public void Complete(bool succeeded) => End(succeeded ? Done : Failed);
+    public void Complete(bool succeeded)
+    {
+        End(succeeded ? Done : Failed);
+    }
 
     /// <summary>Fails the request, unless its reply is being copied: that ends soon.</summary>
     public void GiveUp()
@@ -81,7 +85,7 @@ internal sealed unsafe class DmaSlot(int index)
         lock (_changed)
         {
             _state = state;
-            Monitor.PulseAll(_changed);
+            Monitor.Pulse(_changed);
         }
     }
 }

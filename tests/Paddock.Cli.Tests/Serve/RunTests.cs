@@ -62,7 +62,7 @@ public sealed class RunTests : IDisposable
     [Fact]
     public async Task Each_listener_has_its_variables()
     {
-        var run = await RunAsync("--temporary", "1M", "--nbd", "--nvme", "--vhost-user", "--", "env");
+        var run = await RunAsync("--temporary", "1M", "--nbd", "--nvme", "--vhost-user", "--vfio-user", "--", "env");
         var found = run.Out.Split('\n').Where(static l => l.StartsWith("PADDOCK_", StringComparison.Ordinal))
             .Select(static l => l.Split('=', 2)).ToDictionary(static l => l[0], static l => l[1]);
         Assert.Equal(found["PADDOCK_NBD_URI"], found["PADDOCK_URI"]);
@@ -71,6 +71,7 @@ public sealed class RunTests : IDisposable
         Assert.Equal(
             $"nvme+tcp://127.0.0.1:{found["PADDOCK_PORT"]}/{found["PADDOCK_NQN"]}", found["PADDOCK_NVME_URI"]);
         Assert.Equal("unix:" + found["PADDOCK_VHOST_USER_SOCKET"], found["PADDOCK_VHOST_USER_URI"]);
+        Assert.Equal("unix:" + found["PADDOCK_VFIO_USER_SOCKET"], found["PADDOCK_VFIO_USER_URI"]);
         Assert.StartsWith(At("tmp"), found["PADDOCK_CONTROL"], StringComparison.Ordinal);
         Assert.False(found.ContainsKey("PADDOCK_NBD_PORT"));
     }
@@ -185,7 +186,7 @@ public sealed class RunTests : IDisposable
 
     [Theory]
     [InlineData("run --temporary 1M --nbd", "specify a command after '--'")]
-    [InlineData("run --temporary 1M -- true", "specify what is served: --nbd, --tcp, --nvme or --vhost-user")]
+    [InlineData("run --temporary 1M -- true", "specify what is served: --nbd, --tcp, --nvme, --vhost-user or --vfio-user")]
     [InlineData("run --nbd -- true", "specify an IMAGE, or a size with --temporary")]
     [InlineData("run a.qcow2 --temporary 1M --nbd -- true", "--temporary creates the disk: leave out IMAGE")]
     [InlineData("run a.qcow2 --zone-size 1M --nbd -- true", "--zone-size requires --temporary")]

@@ -88,7 +88,7 @@ public class QueueCommandTests
         bench.Host.Submit(queue, new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = 2 });
         await Eventually.IsAsync(() => Task.FromResult(bench.Faults.Rules[0].Waiting), static waiting => waiting == 1);
         Assert.Equal(NvmeStatus.Success, Delete(bench, AdminOpcode.DeleteIoSubmissionQueue, 1));
-        PcieHost.Expect(NvmeStatus.AbortRequested, bench.Host.Take(queue) ?? default);
+        PcieHost.Expect(NvmeStatus.QueueDeleted, bench.Host.Wait(queue));
     }
 
     [Fact]

@@ -122,6 +122,9 @@ public class ResetTests
         Assert.Equal(0, bench.Target.BytesInMemory);
         bench.Host.Write(PcieController.DoorbellOffset, 1);
         bench.Host.Write(Properties.Configuration, PcieHost.Enabled & ~1u);
+        bench.Host.Write(Properties.Configuration, PcieHost.Enabled);
+        Assert.Equal(0u, bench.Host.Status);
+        Assert.Null(bench.Controller.Fault);
     }
 
     [Fact]
