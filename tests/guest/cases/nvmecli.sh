@@ -23,6 +23,8 @@ if [ -n "${UNMANAGED:-}" ]; then
 fi
 # the test gives a path where a number of a namespace is asked for, which nvme-cli refuses before any drive sees it
 sed -i 's/--namespace-id={str(self.ns1)} /--namespace-id={self.default_nsid} /' tests/nvme_get_lba_status_test.py
+# the test calculates with the bytes of a feature, which it has read as text, once a drive copies between namespaces
+sed -i "/get_ns_id_cmd/,/get-ns-id failed/!s/encoding='utf-8'/encoding=None/" tests/nvme_copy_test.py
 # what the kernel has to say would stand in the middle of the tests' lines
 dmesg -n 1
 bad=0
