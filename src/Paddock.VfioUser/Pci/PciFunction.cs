@@ -45,7 +45,9 @@ internal sealed class PciFunction : IFunctionEvents, IAsyncDisposable
                     IoQueues = options.Queues,
                     Vectors = Math.Max(vectors, 1),
                     Polling = options.Polling,
-                    ShadowDoorbells = _doorbells is null,
+
+                    // with the pin, a completion queue's position must arrive before the interrupt is unmasked: as a message
+                    ShadowDoorbells = _doorbells is null && vectors > 0,
                     MappedDoorbells = _doorbells,
                 },
                 memory, Interrupts);
