@@ -78,6 +78,10 @@ internal sealed class PcieLoad : IDeviceMemory, IInterrupts, IAsyncDisposable
     {
     }
 
+    public void UnmaskPin()
+    {
+    }
+
     // fields 14 and 15 of a thread's stat: time in units of 10 ms; the name in parentheses may contain blanks
     private static double WorkerSeconds()
         => Directory.GetDirectories("/proc/self/task")

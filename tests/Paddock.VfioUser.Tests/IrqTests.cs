@@ -92,14 +92,21 @@ public sealed class IrqTests : IDisposable
         _table.SetPin(true);
         Assert.Equal(1ul, _events[0].Take());
         Apply(Unmask, IrqIndex.Pin, 0, 1);
+        Assert.Equal(0ul, _events[0].Take());
+        _table.UnmaskPin();
         Assert.Equal(1ul, _events[0].Take());
-        _table.SetPin(false);
+
+        // the host has read everything: the level follows before the unmasking is complete
         Apply(Unmask, IrqIndex.Pin, 0, 1);
+        _table.SetPin(false);
+        _table.UnmaskPin();
         Assert.Equal(0ul, _events[0].Take());
         Apply(Mask, IrqIndex.Pin, 0, 1);
         _table.SetPin(true);
+        _table.UnmaskPin();
         Assert.Equal(0ul, _events[0].Take());
         Apply(Unmask, IrqIndex.Pin, 0, 1);
+        _table.UnmaskPin();
         Assert.Equal(1ul, _events[0].Take());
     }
 

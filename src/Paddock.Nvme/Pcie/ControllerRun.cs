@@ -50,7 +50,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     private readonly Lock _state = new();
     private PollPace _pace;
     private volatile int _worker;
-    private volatile bool _needsHeads;
+    private volatile bool _needsHeads, _settlesPin;
     private volatile string? _failure;
     private bool _detached;
 
@@ -109,6 +109,23 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         }
     }
 
+    /// <summary>Completes the unmasking of the pin once the positions that the host has set until now are known.</summary>
+    public void SettlePin()
+    {
+        _settlesPin = true;
+
+        // pairs with Close: either it sees the request, or we see that the run is closed
+        Interlocked.MemoryBarrier();
+        if (_gate.IsClosed)
+        {
+            _interrupts.UnmaskPin();
+        }
+        else
+        {
+            _signal.Wake();
+        }
+    }
+
     /// <summary>Pauses or resumes accesses to the host's memory.</summary>
     public void Pause(bool paused)
     {
@@ -127,6 +144,12 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         }
 
         _gate.Close();
+        Interlocked.MemoryBarrier();
+        if (_settlesPin)
+        {
+            _interrupts.UnmaskPin();
+        }
+
         LongWork.Dispose();
         _signal.Wake();
     }
@@ -274,9 +297,20 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
             return false;
         }
 
+        bool settlesPin = _settlesPin;
+        if (settlesPin)
+        {
+            _settlesPin = false;
+        }
+
         if (!_queues.TryLook())
         {
             Fail("the shadow doorbells cannot be read");
+        }
+
+        if (settlesPin)
+        {
+            _interrupts.UnmaskPin();
         }
 
         ReportErrors();
@@ -422,7 +456,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
 
         bool isReadable = _queues.TryLook();
         _gate.Leave();
-        return !isReadable || _failure is not null || _doorbells.HasErrors || _poster.HasEnded || _poster.CanUnblock
+        return !isReadable || _settlesPin || _failure is not null || _doorbells.HasErrors || _poster.HasEnded || _poster.CanUnblock
             || (!_budget.IsExceeded && _queues.Submissions.Exists(static q => q.CanFetch));
     }
 }

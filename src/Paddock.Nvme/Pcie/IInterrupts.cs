@@ -13,4 +13,10 @@ internal interface IInterrupts
 
     /// <summary>Sets the level of INTx, which is used only while MSI-X is off. Called on any thread; never blocks.</summary>
     void SetPin(bool asserted);
+
+    /// <summary>
+    /// Completes an unmasking of INTx, if there is one: the level now follows what the host had read when it unmasked the pin. Called on any
+    /// thread; never blocks.
+    /// </summary>
+    void UnmaskPin();
 }

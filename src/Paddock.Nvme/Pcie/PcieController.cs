@@ -145,6 +145,21 @@ internal sealed class PcieController : IAsyncDisposable
         found[..Math.Min(found.Length, to.Length)].CopyTo(to);
     }
 
+    /// <summary>
+    /// The host unmasks the pin: <see cref="IInterrupts.UnmaskPin"/> is called when the doorbells written until now have been looked at.
+    /// </summary>
+    public void SettlePin()
+    {
+        if (Volatile.Read(ref _run) is { } run)
+        {
+            run.SettlePin();
+        }
+        else
+        {
+            _interrupts.UnmaskPin();
+        }
+    }
+
     /// <summary>Writes a register or a doorbell; the work happens on the worker.</summary>
     /// <param name="offset">Offset in BAR 0.</param>
     /// <param name="from">The bytes; an access that is not of 4 or 8 bytes, or not aligned to 4 bytes, is ignored.</param>

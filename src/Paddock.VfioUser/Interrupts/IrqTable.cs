@@ -49,6 +49,9 @@ internal sealed class IrqTable : IInterrupts, IDisposable
     /// <inheritdoc/>
     public void SetPin(bool asserted) => _pin?.Set(asserted);
 
+    /// <inheritdoc/>
+    public void UnmaskPin() => _pin?.Unmask();
+
     /// <summary>Description of an interrupt type.</summary>
     public IrqInfo Describe(uint index) => index switch
     {

@@ -4,13 +4,14 @@ namespace Paddock.VfioUser.Interrupts;
 
 /// <summary>
 /// INTx: a level. The event is signalled when it becomes asserted, which masks it; the client unmasks it after each interrupt, and if it
-/// is still asserted then, the event is signalled again.
+/// is still asserted then, the event is signalled again: not before the level follows what the host has read, since Linux disables a line
+/// with interrupts that nothing explains.
 /// </summary>
 internal sealed class PinInterrupt
 {
     private readonly Lock _lock = new();
     private readonly IrqEvent _event = new();
-    private bool _asserted, _masked;
+    private bool _asserted, _masked, _isUnmasking;
     private long _raised;
 
     /// <summary>Number of interrupts so far.</summary>
@@ -26,13 +27,26 @@ internal sealed class PinInterrupt
         }
     }
 
-    /// <summary>Masks or unmasks it.</summary>
+    /// <summary>Masks it, or begins to unmask it.</summary>
     public void SetMask(bool masked)
     {
         lock (_lock)
         {
-            _masked = masked;
-            SignalIfDue();
+            _masked |= masked;
+            _isUnmasking = !masked;
+        }
+    }
+
+    /// <summary>Completes an unmasking: the level is current.</summary>
+    public void Unmask()
+    {
+        lock (_lock)
+        {
+            if (_isUnmasking)
+            {
+                _isUnmasking = _masked = false;
+                SignalIfDue();
+            }
         }
     }
 
@@ -42,7 +56,7 @@ internal sealed class PinInterrupt
         lock (_lock)
         {
             _event.Set(next);
-            _masked = false;
+            _isUnmasking = _masked = false;
             SignalIfDue();
         }
     }

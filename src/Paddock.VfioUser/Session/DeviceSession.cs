@@ -114,5 +114,12 @@ internal sealed class DeviceSession(PciFunction function, DmaRequests dma, DmaMe
     }
 
     private void SetIrqs(ReadOnlySpan<byte> payload, List<SafeFileHandle> descriptors)
-        => function.Interrupts.Apply(IrqSet.Parse(payload), payload[IrqSet.Size..], descriptors);
+    {
+        var set = IrqSet.Parse(payload);
+        function.Interrupts.Apply(set, payload[IrqSet.Size..], descriptors);
+        if (set.Action == IrqSetFlags.Unmask)
+        {
+            function.Controller.SettlePin();
+        }
+    }
 }

@@ -82,6 +82,26 @@ public class InterruptTests
     }
 
     [Fact]
+    public async Task Pin_that_the_host_unmasks_follows_what_it_has_read()
+    {
+        await using var bench = await PcieBench.StartAsync(enables: false);
+        bench.Interrupts.IsMessageSignalled = false;
+        bench.Controller.SettlePin();
+        Assert.False(bench.Interrupts.PinAtUnmask);
+        bench.Host.Enable();
+        for (int i = 0; i < 1000; i++)
+        {
+            bench.Interrupts.PinAtUnmask = null;
+            bench.Host.Submit(bench.Host.Admin, new SubmissionEntry { Opcode = 0xFF });
+            PcieHost.WaitUntil(() => bench.Interrupts.Pin);
+            Assert.NotNull(bench.Host.Take(bench.Host.Admin));
+            bench.Controller.SettlePin();
+            PcieHost.WaitUntil(() => bench.Interrupts.PinAtUnmask is not null);
+            Assert.False(bench.Interrupts.PinAtUnmask);
+        }
+    }
+
+    [Fact]
     public void Aggregated_completions_raise_an_interrupt_at_the_threshold()
     {
         var settings = new InterruptSettings(4);

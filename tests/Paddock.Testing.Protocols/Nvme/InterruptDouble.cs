@@ -19,4 +19,9 @@ internal sealed class InterruptDouble(int vectors = 64) : IInterrupts
     public void Raise(int vector) => Interlocked.Increment(ref _raised[vector]);
 
     public void SetPin(bool asserted) => _pin = asserted;
+
+    /// <summary>The level at the last completed unmasking; null before.</summary>
+    public bool? PinAtUnmask { get; set; }
+
+    public void UnmaskPin() => PinAtUnmask = _pin;
 }
