@@ -15,8 +15,8 @@ internal interface IInterrupts
     void SetPin(bool asserted);
 
     /// <summary>
-    /// Completes an unmasking of INTx, if there is one: the level now follows what the host had read when it unmasked the pin. Called on any
-    /// thread; never blocks.
+    /// Completes an unmasking of INTx, if there is one: the level now follows what the host had read when it unmasked the pin. Called on
+    /// any thread; never blocks.
     /// </summary>
     void UnmaskPin();
 }
