@@ -31,7 +31,7 @@ internal struct CommandList
 {
     private PcieCommand? _first, _last;
 
-    /// <summary>Whether there is none.</summary>
+    /// <summary>Whether the list is empty.</summary>
     public readonly bool IsEmpty => _first is null;
 
     /// <summary>Adds a command at the end.</summary>
@@ -71,7 +71,7 @@ internal struct CommandList
         other = default;
     }
 
-    /// <summary>Removes and returns the first command; null when there is none.</summary>
+    /// <summary>Removes and returns the first command; null when the list is empty.</summary>
     public PcieCommand? Take()
     {
         var first = _first;

@@ -21,10 +21,10 @@ internal sealed class QueueSet(DoorbellTable doorbells, ShadowDoorbells shadow, 
     /// <summary>The completion queues.</summary>
     public List<CompletionQueue> Completions => _completions;
 
-    /// <summary>The submission queue with an identifier; null when there is none.</summary>
+    /// <summary>The submission queue with an identifier; null if it does not exist.</summary>
     public SubmissionQueue? FindSubmission(uint id) => id < (uint)queues ? _submission[id] : null;
 
-    /// <summary>The completion queue with an identifier; null when there is none.</summary>
+    /// <summary>The completion queue with an identifier; null if it does not exist.</summary>
     public CompletionQueue? FindCompletion(uint id) => id < (uint)queues ? _completion[id] : null;
 
     /// <summary>Adds a completion queue.</summary>

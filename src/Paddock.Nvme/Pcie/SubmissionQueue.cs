@@ -52,7 +52,7 @@ internal sealed class SubmissionQueue : ICommandQueue, IControllerQueue
     /// <summary>Position behind the last command that the host has submitted.</summary>
     public int Tail { get; private set; }
 
-    /// <summary>The command that deletes the queue, which waits for the commands in flight; null when there is none.</summary>
+    /// <summary>The command that deletes the queue and waits for the commands in flight; null if the queue is not being deleted.</summary>
     public PcieCommand? Deletion { get; set; }
 
     /// <inheritdoc/>

@@ -11,7 +11,7 @@ internal interface ICommandQueue
     /// <summary>The client's share of long commands.</summary>
     LongWorkClient LongWork { get; }
 
-    /// <summary>The controller; null when there is none, or the queue has ended: a command of it must not start.</summary>
+    /// <summary>The controller; null before Connect, and when the queue has ended: its commands must not start then.</summary>
     Controller? Controller { get; }
 
     /// <summary>Sends the completion, with data if there is any, and frees the slot of the command.</summary>

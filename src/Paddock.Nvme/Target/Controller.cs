@@ -110,7 +110,7 @@ internal sealed class Controller(
     public bool IsExpired
         => KeepAliveTimeout != 0 && SilentMilliseconds is var silent && silent > KeepAliveTimeout && !IsAuthenticating(silent);
 
-    /// <summary>Returns an attached namespace; null if there is none with this identifier.</summary>
+    /// <summary>Returns the attached namespace with an identifier; null if no such namespace is attached.</summary>
     public NvmeNamespace? Find(uint namespaceId) => Attached.Find(namespaceId);
 
     /// <summary>Status of a command for a namespace that is not attached.</summary>

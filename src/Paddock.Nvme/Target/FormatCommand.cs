@@ -134,15 +134,32 @@ internal static class FormatCommand
         await ns.Device.FlushAsync();
         if (blockShift != ns.BlockShift)
         {
-            ns.SetBlockShift(blockShift);
-            if (subsystem.Manager is { } manager && subsystem.AttachmentsOf(ns) is { } attachments)
-            {
-                await manager.SaveAsync(ns, attachments);
-            }
+            await ChangeBlocksAsync(subsystem, ns, blockShift);
         }
 
         ns.FormatPercentLeft = 0;
         return NvmeStatus.Success;
+    }
+
+    // a size that could not be recorded is not used: a restarted server would have the previous one
+    private static async Task ChangeBlocksAsync(NvmeSubsystem subsystem, NvmeNamespace ns, int blockShift)
+    {
+        int previous = ns.BlockShift;
+        ns.SetBlockShift(blockShift);
+        if (subsystem.Manager is not { } manager || subsystem.AttachmentsOf(ns) is not { } attachments)
+        {
+            return;
+        }
+
+        try
+        {
+            await manager.SaveAsync(ns, attachments);
+        }
+        catch (BlockException)
+        {
+            ns.SetBlockShift(previous);
+            throw;
+        }
     }
 
     private static async Task ZeroAsync(NvmeNamespace ns, LongTurn turn)

@@ -41,7 +41,7 @@ internal sealed class TemperatureThresholds
         return true;
     }
 
-    /// <summary>Returns a threshold; null if there is none.</summary>
+    /// <summary>Returns a threshold; null if the sensor has no such threshold.</summary>
     public uint? Get(uint dword, bool current) => !IsKnown(dword, orAll: false) ? null
         : IsUnder(dword) ? current ? _under : 0u : current ? _over : Warning;
 

@@ -10,7 +10,7 @@ namespace Paddock.Qcow2.Format;
 /// 4       4     flags: bit 0: entries of the active L2 tables may share clusters
 /// 8       4     ranges: number of unreadable ranges
 /// 12      4     zero
-/// 16      8     ranges_offset: host offset of the table of unreadable ranges, cluster-aligned; 0: there is none
+/// 16      8     ranges_offset: host offset of the table of unreadable ranges, cluster-aligned; 0: no table
 /// </code>
 /// Bytes after these belong to later revisions of version 1: they are kept and not read.
 /// </summary>

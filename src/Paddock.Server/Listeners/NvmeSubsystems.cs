@@ -66,7 +66,7 @@ internal sealed class NvmeSubsystems
     public IReadOnlyList<ServedNamespace> Namespaces => _directory is null ? _fixed
         : [.. _fixed, .. _directory.Served.Select(s => new ServedNamespace(ManagedIn!, s.Namespace, s.Disk, 0))];
 
-    /// <summary>The subsystem in which hosts create namespaces; null: there is none.</summary>
+    /// <summary>The subsystem in which hosts create namespaces; null without a directory of namespaces.</summary>
     public NvmeSubsystem? ManagedIn { get; }
 
     /// <summary>The namespaces of all NVMe listeners; none if there is no such listener.</summary>

@@ -12,7 +12,8 @@ namespace Paddock.Server.Namespaces;
 
 /// <summary>
 /// The directory of namespaces that NVMe hosts create: an image for each, and <c>namespaces.json</c>. A name is recorded there after its
-/// image is complete and before the image is removed, so that a crash leaves at most an image that is not recorded.
+/// image is complete and before the image is removed, so that a crash, or a record that could not be written, leaves at most an image
+/// that is not recorded.
 /// </summary>
 internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
 {
@@ -162,11 +163,13 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
             Id = request.Id, File = name, Size = request.Bytes, BlockSize = request.BlockSize, IsPrivate = request.IsPrivate,
         };
         ServedDisk? disk = null;
+        bool mayBeRecorded = false;
         try
         {
             await CreateImageAsync(path, request);
             disk = await OpenAsync(record);
             var entry = new Entry(record, disk) { Namespace = NamespaceOf(record, disk) };
+            mayBeRecorded = true;
             Save([.. Records, record]);
             lock (_recordsLock)
             {
@@ -180,7 +183,11 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
         catch (Exception e) when (e is ToolException or IOException or UnauthorizedAccessException)
         {
             await (disk?.CloseAsync() ?? Task.FromResult<string?>(null));
-            FileNames.Delete(path);
+            if (!mayBeRecorded)
+            {
+                FileNames.Delete(path);
+            }
+
             _log.Write("warning", ("image", path), ("reason", "a namespace could not be created: " + e.Message));
             throw e as BlockException ?? new BlockException(BlockError.Io, e.Message);
         }

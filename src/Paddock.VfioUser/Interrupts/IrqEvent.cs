@@ -8,7 +8,7 @@ internal sealed class IrqEvent
     private readonly Lock _lock = new();
     private EventDescriptor? _event;
 
-    /// <summary>Signals the event; false if there is none.</summary>
+    /// <summary>Signals the event; false if it is not set.</summary>
     public bool TrySignal()
     {
         lock (_lock)
