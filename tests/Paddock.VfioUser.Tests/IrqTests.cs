@@ -111,6 +111,17 @@ public sealed class IrqTests : IDisposable
     }
 
     [Fact]
+    public void Disabled_pin_is_signalled_when_it_is_enabled()
+    {
+        Apply(SetEvent, IrqIndex.Pin, 0, 1, _events[0]);
+        _table.DisablePin(true);
+        _table.SetPin(true);
+        Assert.Equal(0ul, _events[0].Take());
+        _table.DisablePin(false);
+        Assert.Equal(1ul, _events[0].Take());
+    }
+
+    [Fact]
     public void Pin_asserted_before_its_event_is_signalled_with_it()
     {
         _table.SetPin(true);

@@ -179,6 +179,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         {
             _gate.Close();
             Fail("the power is cut");
+            _signal.Wake();
         }
     }
 
@@ -264,6 +265,16 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         _signal.Close();
         _poster.TakeEnded(_signal);
         _poster.DiscardAll();
+        foreach (var queue in _queues.Submissions)
+        {
+            // it waits for commands that no longer complete
+            if (queue.Deletion is { } deletion)
+            {
+                queue.Deletion = null;
+                _poster.Discard(deletion);
+            }
+        }
+
         _over.TrySetResult();
     }
 
@@ -294,6 +305,12 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
 
         if (!_gate.TryEnter())
         {
+            // a host that has taken away the bus does not keep the controller from failing
+            if (failure is not null)
+            {
+                Fail(failure);
+            }
+
             return false;
         }
 
@@ -444,7 +461,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
 
     private bool HasWork()
     {
-        if (_signal.HasEnded)
+        if (_signal.HasEnded || _failure is not null)
         {
             return true;
         }
@@ -456,7 +473,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
 
         bool isReadable = _queues.TryLook();
         _gate.Leave();
-        return !isReadable || _settlesPin || _failure is not null || _doorbells.HasErrors || _poster.HasEnded || _poster.CanUnblock
+        return !isReadable || _settlesPin || _doorbells.HasErrors || _poster.HasEnded || _poster.CanUnblock
             || (!_budget.IsExceeded && _queues.Submissions.Exists(static q => q.CanFetch));
     }
 }

@@ -11,7 +11,7 @@ internal sealed class PinInterrupt
 {
     private readonly Lock _lock = new();
     private readonly IrqEvent _event = new();
-    private bool _asserted, _masked, _isUnmasking;
+    private bool _asserted, _masked, _isUnmasking, _disabled;
     private long _raised;
 
     /// <summary>Number of interrupts so far.</summary>
@@ -23,6 +23,16 @@ internal sealed class PinInterrupt
         lock (_lock)
         {
             _asserted = asserted;
+            SignalIfDue();
+        }
+    }
+
+    /// <summary>Whether the driver disables it in the command register.</summary>
+    public void SetDisabled(bool disabled)
+    {
+        lock (_lock)
+        {
+            _disabled = disabled;
             SignalIfDue();
         }
     }
@@ -72,7 +82,7 @@ internal sealed class PinInterrupt
 
     private void SignalIfDue()
     {
-        if (_asserted && !_masked && _event.TrySignal())
+        if (_asserted && !_masked && !_disabled && _event.TrySignal())
         {
             _masked = true;
             Interlocked.Increment(ref _raised);

@@ -122,6 +122,7 @@ internal sealed class PciFunction : IFunctionEvents, IAsyncDisposable
     public void ConfigurationChanged()
     {
         Interrupts.IsEnabled = _configuration.IsMsiXEnabled;
+        Interrupts.DisablePin(_configuration.IsPinDisabled);
         Controller.BusMaster = _configuration.IsBusMaster;
     }
 

@@ -12,7 +12,8 @@ internal sealed class DmaMessages : IDmaMessages, IDisposable
     private readonly Outbox _outbox;
     private readonly Lock _lock = new();
     private readonly DmaSlot[] _slots = [.. Enumerable.Range(0, VfioUserLimits.MaxDmaMessages).Select(i => new DmaSlot(i))];
-    private readonly Stack<DmaSlot> _free;
+    // in turn, so that a late reply to a request that was given up still finds its slot unused
+    private readonly Queue<DmaSlot> _free;
     private readonly SemaphoreSlim _places = new(VfioUserLimits.MaxDmaMessages);
     private bool _suspended, _ended;
     private int _maxTransfer = VfioUserLimits.MaxTransfer;
@@ -22,7 +23,7 @@ internal sealed class DmaMessages : IDmaMessages, IDisposable
     public DmaMessages(Outbox outbox)
     {
         _outbox = outbox;
-        _free = new Stack<DmaSlot>(_slots);
+        _free = new Queue<DmaSlot>(_slots);
     }
 
     /// <summary>Number of requests so far.</summary>
@@ -177,7 +178,7 @@ internal sealed class DmaMessages : IDmaMessages, IDisposable
                     return false;
                 }
 
-                slot = _free.Pop();
+                slot = _free.Dequeue();
                 slot.Begin(command, data, count);
             }
 
@@ -201,7 +202,7 @@ internal sealed class DmaMessages : IDmaMessages, IDisposable
             {
                 if (slot is not null)
                 {
-                    _free.Push(slot);
+                    _free.Enqueue(slot);
                 }
             }
 

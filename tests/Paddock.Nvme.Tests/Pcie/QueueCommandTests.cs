@@ -149,6 +149,7 @@ public class QueueCommandTests
         bench.Faults.Add(new DeviceFault { Action = DeviceFaultAction.Hang });
         queue.NextCommand = 7;
         bench.Host.Submit(queue, new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = 2 });
+        PcieHost.WaitUntil(() => bench.Faults.Rules[0].Waiting == 1);
         queue.NextCommand = 7;
         var second = new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = 1 };
         PcieHost.Expect(NvmeStatus.CommandIdConflict, bench.Host.Run(queue, second));

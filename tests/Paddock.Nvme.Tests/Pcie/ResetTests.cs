@@ -65,6 +65,35 @@ public class ResetTests
     }
 
     [Fact]
+    public async Task Reset_ends_the_deletion_of_a_queue_that_waits_for_its_commands()
+    {
+        await using var bench = await PcieBench.StartAsync();
+        var storage = new MemoryStorage("slow");
+        await storage.SetLengthAsync(8 << 20);
+        var slow = new SlowDevice(new RawDevice(storage));
+        bench.Subsystem.Add(new NvmeNamespace(3, slow, 512, "slow"));
+        var queue = bench.Host.CreateQueues(1);
+        bench.Host.Submit(queue, new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = 3 });
+        await slow.Started.Task.WaitAsync(TestContext.Current.CancellationToken);
+        bench.Host.Submit(bench.Host.Admin, new SubmissionEntry { Opcode = AdminOpcode.DeleteIoSubmissionQueue, Dword10 = 1 });
+        PcieHost.Expect(NvmeStatus.InvalidOpcode, bench.Host.Run(new SubmissionEntry { Opcode = 0xBF }));
+        bench.Host.Write(Properties.Configuration, PcieHost.Enabled & ~1u);
+        bench.Host.Write(Properties.Configuration, PcieHost.Enabled);
+        slow.Ends.SetResult();
+        PcieHost.WaitUntil(() => bench.Host.Status == Properties.Ready);
+    }
+
+    [Fact]
+    public async Task End_by_the_server_without_bus_master_is_a_fatal_status()
+    {
+        await using var bench = await PcieBench.StartAsync();
+        bench.Host.CreateQueues(1);
+        bench.Controller.BusMaster = false;
+        bench.Target.DropControllers();
+        PcieHost.WaitUntil(() => bench.Host.Status == (Properties.Ready | Properties.Fatal));
+    }
+
+    [Fact]
     public async Task Queue_memory_that_vanishes_is_a_fatal_status_until_the_next_reset()
     {
         await using var bench = await PcieBench.StartAsync();
