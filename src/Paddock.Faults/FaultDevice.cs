@@ -11,6 +11,8 @@ internal sealed class FaultDevice(IBlockDevice device, FaultStorage faults) : De
 {
     public override IRangeCopy? RangeCopy => null;
 
+    public override IUnreadableRanges? UnreadableRanges => null;
+
     public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         => faults.ReadAsync(offset, buffer, cancellationToken);
 

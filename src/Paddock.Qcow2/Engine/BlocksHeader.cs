@@ -22,6 +22,12 @@ internal sealed class BlocksHeader
         _data = header.Find(HeaderExtension.PaddockBlocks)?.Data ?? [];
         if (_data.Length > 0)
         {
+            if ((header.Fields.Autoclear & AutoclearFeatures.UnreadableRanges) == 0)
+            {
+                // a program that does not know the table has written since: its place is no longer the table's
+                _data = BlocksExtension.WithoutRanges(_data);
+            }
+
             Extension = BlocksExtension.Parse(_data, header.Geometry.ClusterSize, fileLength, out _problem) ?? default;
             if (_problem is not null)
             {

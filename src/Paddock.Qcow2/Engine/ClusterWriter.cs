@@ -16,7 +16,7 @@ internal sealed class ClusterWriter(
     /// <summary>Writes a range of the disk.</summary>
     public async ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
     {
-        session.EnsureWritable();
+        session.EnsureWritable(offset, bytes.Length);
         if (!session.IsOpen)
         {
             await session.StartAsync();

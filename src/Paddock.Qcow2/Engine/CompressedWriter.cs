@@ -24,7 +24,7 @@ internal sealed class CompressedWriter(
             };
         }
 
-        session.EnsureWritable();
+        session.EnsureWritable(offset, data.Length);
         if (header.IsEncrypted)
         {
             throw new BlockException(BlockError.NotSupported, "Compression and encryption not supported at the same time");

@@ -64,16 +64,23 @@ internal sealed class ImageResize(
     private async ValueTask ChangeAsync(long length, Preallocation preallocation, TableMove? move, CancellationToken cancellationToken)
     {
         sparse.Reset();
-        if (length < header.VirtualSize)
+        try
         {
-            await shrink.RunAsync(length, move);
+            if (length < header.VirtualSize)
+            {
+                await shrink.RunAsync(length, move);
+            }
+            else
+            {
+                await growth.RunAsync(length, preallocation, move, cancellationToken);
+            }
         }
-        else
+        finally
         {
-            await growth.RunAsync(length, preallocation, move, cancellationToken);
+            // the size in the header counts, even if what follows it failed
+            unreadable.Trim(header.VirtualSize);
         }
 
         bitmaps.Resize(header.VirtualSize);
-        unreadable.Trim(header.VirtualSize);
     }
 }

@@ -25,7 +25,7 @@ internal sealed class RangeCopier(
     /// <summary>Copies a range; overlapping ranges are copied as if all had been read first.</summary>
     public async ValueTask CopyAsync(GuestOffset source, GuestOffset target, long length, CancellationToken cancellationToken)
     {
-        session.EnsureWritable();
+        session.EnsureWritable(target, length);
         if (source.Value < 0 || length > header.VirtualSize - source.Value)
         {
             throw new BlockException(

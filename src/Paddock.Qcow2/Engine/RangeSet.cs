@@ -30,6 +30,11 @@ internal sealed class RangeSet
             ? new UnreadableRange(Math.Max(start, _ranges[low].Start), Math.Min(end, _ranges[low].End)) : null;
     }
 
+    /// <summary>Whether one range has parts on both sides of another.</summary>
+    public bool Divides(long start, long end)
+        => start < end && Find(start, end) is { } part && part.Start == start && part.End == end
+            && Find(start - 1, start) is not null && Find(end, end + 1) is not null;
+
     /// <summary>The set with a range.</summary>
     public RangeSet With(long start, long end)
     {

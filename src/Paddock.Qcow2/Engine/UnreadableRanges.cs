@@ -84,6 +84,19 @@ internal sealed class UnreadableRanges(
         }
     }
 
+    /// <summary>Before a write that would divide a range when the image keeps no more of them.</summary>
+    /// <exception cref="BlockException">It would.</exception>
+    public void ThrowIfFull(GuestOffset offset, long length)
+    {
+        var now = _now;
+        if (now.Ranges.Count >= UnreadableTable.MaxRanges && now.Divides(offset.Value, offset.Value + length))
+        {
+            throw new BlockException(
+                BlockError.NoSpace, $"the image has {now.Ranges.Count} unreadable ranges, and keeps {UnreadableTable.MaxRanges}: a write at "
+                + $"{offset} would divide one; write a whole range");
+        }
+    }
+
     /// <summary>A range was written: whole sectors can be read again.</summary>
     public void Written(GuestOffset offset, long length)
     {

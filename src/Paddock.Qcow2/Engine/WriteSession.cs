@@ -57,6 +57,17 @@ internal sealed class WriteSession(
         Volatile.Write(ref _isOpen, false);
     }
 
+    /// <summary>The same for a change of a range: the image can record which blocks are readable after it.</summary>
+    /// <exception cref="BlockException">It cannot be written, or has too many unreadable ranges.</exception>
+    public void EnsureWritable(GuestOffset offset, long length)
+    {
+        EnsureWritable();
+        if (unreadable.HasAny)
+        {
+            unreadable.ThrowIfFull(offset, length);
+        }
+    }
+
     /// <summary>Before each change.</summary>
     public ValueTask StartAsync() => IsOpen ? default : OpenAsync();
 

@@ -17,7 +17,7 @@ internal sealed class ZeroWriter(
     /// <summary>Makes a range read as zeroes.</summary>
     public async ValueTask WriteZeroesAsync(GuestOffset offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
-        session.EnsureWritable();
+        session.EnsureWritable(offset, length);
         await session.StartAsync();
         try
         {
@@ -38,7 +38,7 @@ internal sealed class ZeroWriter(
     /// <summary>Frees the whole clusters of a range; they read as zeroes.</summary>
     public async ValueTask DiscardAsync(GuestOffset offset, long length)
     {
-        session.EnsureWritable();
+        session.EnsureWritable(offset, length);
         if (!header.HasVersion3 && backing is not null)
         {
             throw new BlockException(

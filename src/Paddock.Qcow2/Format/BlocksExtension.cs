@@ -51,6 +51,19 @@ internal readonly record struct BlocksExtension(bool SharesClusters, uint Ranges
         return problem is null ? new BlocksExtension((flags & SharesFlag) != 0, ranges, new HostOffset(offset)) : null;
     }
 
+    /// <summary>A copy of the bytes without a table of ranges.</summary>
+    public static byte[] WithoutRanges(ReadOnlySpan<byte> data)
+    {
+        byte[] copy = data.ToArray();
+        if (copy.Length >= Size)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(copy.AsSpan(RangesAt), 0);
+            BinaryPrimitives.WriteInt64BigEndian(copy.AsSpan(OffsetAt), 0);
+        }
+
+        return copy;
+    }
+
     /// <summary>Writes <see cref="Size"/> bytes.</summary>
     public void WriteTo(Span<byte> data)
     {

@@ -86,6 +86,9 @@ internal sealed class SnapshotRestore(
             var next = header.Fields with
             {
                 L1Offset = (ulong)_geometry.OffsetOf(place.First).Value, L1Entries = (uint)entries.Length, VirtualSize = (ulong)size,
+
+                // the snapshot has no unreadable ranges
+                Autoclear = header.Fields.Autoclear & ~AutoclearFeatures.UnreadableRanges,
             };
             await (zones is null ? header.PutAsync(next) : header.PutAsync(next, zones.Extension));
         }

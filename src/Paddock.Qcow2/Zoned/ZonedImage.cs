@@ -151,16 +151,19 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
     /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>
     public async ValueTask LoadAttributesAsync(CancellationToken cancellationToken)
     {
-        _copy.ForgetAbovePointers();
         var record = await _restore.FindAsync(cancellationToken);
         if (record is not null && IsReadOnly)
         {
             TakeAttributes(record);
+            _copy.ForgetAbovePointers();
             return;
         }
 
         await _extensions.LoadAsync(_state.Zones, cancellationToken);
         await _conditions.LoadAsync(_state.Zones, cancellationToken);
+
+        // random write areas, whose blocks above the pointer count, are known now
+        _copy.ForgetAbovePointers();
         if (!IsReadOnly && _restore.IsAnnounced)
         {
             await _image.Parts.Session.StartAsync();

@@ -46,6 +46,32 @@ public class UnreadableRangesTests
     }
 
     [Fact]
+    public async Task Write_that_divides_a_range_beyond_the_limit_is_rejected_and_no_range_is_lost()
+    {
+        const int ranges = UnreadableTable.MaxRanges;
+        var storage = await MakeAsync(16 << 20);
+        await using (var image = await OpenAsync(storage))
+        {
+            await image.UnreadableRanges!.AddAsync(0, (2L * ranges * 512) + 4096);
+            for (int i = 0; i < ranges - 1; i++)
+            {
+                await image.WriteAsync((i * 1024) + 512, new byte[512]);
+            }
+
+            var full = await Assert.ThrowsAsync<BlockException>(async () => await image.WriteAsync(((ranges - 1) * 1024) + 512, new byte[512]));
+            Assert.Equal(BlockError.NoSpace, full.Error);
+            await image.WriteAsync(0, new byte[512]);
+        }
+
+        await using (var image = await OpenAsync(storage))
+        {
+            await AssertUnreadableAsync(image, 1024, 512);
+            await AssertUnreadableAsync(image, ((ranges - 1) * 1024) + 512, 512);
+            await image.ReadAsync(512, new byte[512]);
+        }
+    }
+
+    [Fact]
     public async Task Status_reports_a_marked_hole_as_unreadable_data()
     {
         var storage = await MakeAsync();
