@@ -67,6 +67,12 @@ public sealed class NvmeNamespace
     /// <summary>Holds commands before <see cref="Device"/>; null if none does: then no command can be aborted.</summary>
     internal IHeldRequests? HeldRequests { get; init; }
 
+    /// <summary>
+    /// The globally unique identifier of a namespace that a host has created: another one with the same number must not be taken for it.
+    /// Null: derived from the names of subsystem and namespace.
+    /// </summary>
+    internal Guid? Unique { get; init; }
+
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
 
@@ -117,6 +123,12 @@ public sealed class NvmeNamespace
     // the same image under the same name keeps its identifier, so that a reconnecting host recognizes it
     internal void Join(string subsystem)
     {
+        if (Unique is { } unique)
+        {
+            Identifier = unique;
+            return;
+        }
+
         Span<byte> hash = stackalloc byte[32];
         SHA256.HashData(Encoding.UTF8.GetBytes($"{subsystem}\n{Id}"), hash);
         hash[6] = (byte)((hash[6] & 0x0F) | 0x80);

@@ -17,7 +17,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
 
     private readonly FlushFailure _failure = new(image.Name);
     private readonly SemaphoreSlim _growth = new(1, 1);
-    private int _changes, _extentsChanges;
+    private volatile bool _hasChanged;
     private long _extentsTime;
     private RbdExtents? _extents;
 
@@ -51,7 +51,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
     {
         _failure.ThrowIfFailed();
-        Interlocked.Increment(ref _changes);
+        _hasChanged = true;
         return data.Length == 0 ? default
             : offset + data.Length <= Length ? image.WriteAsync(offset, data) : GrowAndWriteAsync(offset, data, cancellationToken);
     }
@@ -61,7 +61,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
     {
         _failure.ThrowIfFailed();
         await GrowAsync(offset + length, cancellationToken);
-        Interlocked.Increment(ref _changes);
+        _hasChanged = true;
         if (length > 0)
         {
             await image.WriteZeroesAsync(offset, length, (flags & ZeroFlags.MayUnmap) != 0);
@@ -73,7 +73,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
     {
         _failure.ThrowIfFailed();
         long inside = Math.Clamp(Length - offset, 0, length);
-        Interlocked.Increment(ref _changes);
+        _hasChanged = true;
         return inside == 0 ? default : image.DiscardAsync(offset, inside);
     }
 
@@ -129,7 +129,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
         await _growth.WaitAsync(cancellationToken);
         try
         {
-            Interlocked.Increment(ref _changes);
+            _hasChanged = true;
             if (length != Length)
             {
                 await image.ResizeAsync(length);
@@ -159,8 +159,9 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
     private async ValueTask<BlockStatus> FindStatusAsync(long offset, long length)
     {
         var extents = Volatile.Read(ref _extents);
-        int changes = Volatile.Read(ref _changes);
-        if (extents is null || offset < extents.Start || offset >= extents.End || _extentsChanges != changes
+
+        // a list may be older than a write that was in flight meanwhile: once there are writes, none is kept
+        if (extents is null || offset < extents.Start || offset >= extents.End || _hasChanged
             || Environment.TickCount64 - _extentsTime > ExtentsLifetime)
         {
             long start = offset / image.ObjectSize * image.ObjectSize;
@@ -169,7 +170,6 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
             long end = image.HasFastDiff ? Length : Math.Min(Math.Min(offset + length, start + MaxListed), Length);
             _extentsTime = Environment.TickCount64;
             extents = await image.FindExtentsAsync(start, end, MaxRuns);
-            _extentsChanges = changes;
             Volatile.Write(ref _extents, extents);
         }
 

@@ -195,8 +195,10 @@ internal sealed record RbdTarget
         }
     }
 
+    // without the options, which may hold a key
     private static FormatException Malformed(string name, string why)
-        => new($"'{name}': {why}; expected rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]");
+        => new($"'{Prefix}{new Scanner(name, Prefix.Length).UntilAny(':', ':', out _)}': {why}; "
+            + "expected rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]");
 
     /// <summary>Takes a name apart at characters that no backslash is before.</summary>
     private sealed class Scanner(string text, int at)

@@ -17,7 +17,7 @@ internal enum ControllerError : byte
 
 /// <summary>
 /// Asynchronous events of one controller (NVMe base 2.0, 5.2): requests that wait, events that wait for a request, and the logs that an
-/// event points at. An kind of event is reported once until its log has been read.
+/// event points at. A kind of event is reported once until its log has been read.
 /// </summary>
 internal sealed class ControllerEvents
 {

@@ -64,7 +64,7 @@ internal sealed class ConnectCommand(
             return Invalid(command, InData | ConnectData.SubsystemField);
         }
 
-        if (data.HostNqn is null || !subsystem.Allows(data.HostNqn))
+        if (data.HostNqn is null || !data.HostNqn.StartsWith("nqn.", StringComparison.Ordinal) || !subsystem.Allows(data.HostNqn))
         {
             return NvmeStatus.ConnectInvalidHost;
         }
@@ -78,7 +78,8 @@ internal sealed class ConnectCommand(
             return queue == 0 ? NvmeStatus.ConnectControllerBusy : Invalid(command, InData | ConnectData.ControllerIdField);
         }
 
-        if (queue != 0 && (controller.IsDiscovery || queue > target.Options.IoQueues))
+        // a controller on a PCI bus has its queues in the memory of its host
+        if (queue != 0 && (controller.IsDiscovery || controller.Traits.Transport != NvmeTransport.Tcp || queue > target.Options.IoQueues))
         {
             return Invalid(command, QueueIdField);
         }

@@ -28,10 +28,10 @@ internal sealed record SubsystemHistory
 internal sealed record HistoryRecords
 {
     /// <summary>Version of the format.</summary>
-    public int Version { get; set; } = 1;
+    public required int Version { get; set; }
 
     /// <summary>The subsystems.</summary>
-    public IReadOnlyList<SubsystemHistory> Subsystems { get; set; } = [];
+    public required IReadOnlyList<SubsystemHistory> Subsystems { get; set; }
 }
 
 /// <summary>
@@ -113,7 +113,7 @@ internal sealed class DriveHistory : IAsyncDisposable
     {
         if (!FileNames.Exists(path))
         {
-            return new HistoryRecords();
+            return new HistoryRecords { Version = 1, Subsystems = [] };
         }
 
         try
@@ -166,7 +166,7 @@ internal sealed class DriveHistory : IAsyncDisposable
 
             // subsystems that are not served now keep what they had
             var others = _before.Subsystems.Where(b => _subsystems.All(s => s.Nqn != b.Nqn));
-            var records = new HistoryRecords { Subsystems = [.. now, .. others] };
+            var records = new HistoryRecords { Version = 1, Subsystems = [.. now, .. others] };
             DurableFiles.Replace(_path, JsonSerializer.SerializeToUtf8Bytes(records, HistoryJson.Default.HistoryRecords));
         }
     }

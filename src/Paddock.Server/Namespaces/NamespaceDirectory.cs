@@ -160,7 +160,8 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
         string path = Path.Combine(_folder, name);
         var record = new NamespaceRecord
         {
-            Id = request.Id, File = name, Size = request.Bytes, BlockSize = request.BlockSize, IsPrivate = request.IsPrivate,
+            Id = request.Id, Unique = Guid.NewGuid(), File = name, Size = request.Bytes, BlockSize = request.BlockSize,
+            IsPrivate = request.IsPrivate,
         };
         ServedDisk? disk = null;
         bool mayBeRecorded = false;
@@ -183,7 +184,7 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
         catch (Exception e) when (e is ToolException or IOException or UnauthorizedAccessException)
         {
             await (disk?.CloseAsync() ?? Task.FromResult<string?>(null));
-            if (!mayBeRecorded)
+            if (!mayBeRecorded || !IsRecorded(name))
             {
                 FileNames.Delete(path);
             }
@@ -218,7 +219,18 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
             return;
         }
 
-        Save([.. Records.Where(r => r.Id != ns.Id)]);
+        var before = Records;
+        try
+        {
+            Save([.. before.Where(r => r.Id != ns.Id)]);
+        }
+        catch (BlockException)
+        {
+            // the namespace stays: so must its record, which the failure may have come after
+            Save(before);
+            throw;
+        }
+
         lock (_recordsLock)
         {
             _entries.Remove(ns.Id);
@@ -248,7 +260,8 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
     private static NvmeNamespace NamespaceOf(NamespaceRecord record, ServedDisk disk)
         => new(record.Id, disk.Device, record.BlockSize, disk.Name)
         {
-            HeldRequests = disk.Faults, IsPrivate = record.IsPrivate, IsShared = !record.IsPrivate, CanChangeFormat = true,
+            HeldRequests = disk.Faults, Unique = record.Unique, IsPrivate = record.IsPrivate, IsShared = !record.IsPrivate,
+            CanChangeFormat = true,
         };
 
     private async Task LoadAsync()
@@ -292,6 +305,19 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
         await using var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         await Qcow2Image.CreateAsync(storage, options);
         await storage.FlushAsync();
+    }
+
+    // a record that cannot be read may name the image
+    private bool IsRecorded(string name)
+    {
+        try
+        {
+            return NamespaceRecords.Load(_folder).Namespaces.Any(r => r.File == name);
+        }
+        catch (ToolException)
+        {
+            return true;
+        }
     }
 
     // a file that a crash has left over is not touched

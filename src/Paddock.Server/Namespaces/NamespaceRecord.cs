@@ -11,6 +11,9 @@ internal sealed record NamespaceRecord
     /// <summary>Its identifier.</summary>
     public required uint Id { get; set; }
 
+    /// <summary>Its globally unique identifier; null in records of older versions.</summary>
+    public Guid? Unique { get; set; }
+
     /// <summary>Name of the image, a file of the same directory.</summary>
     public required string File { get; set; }
 
