@@ -92,8 +92,9 @@ internal sealed class UnreadableRanges(
         if (now.Ranges.Count >= UnreadableTable.MaxRanges && now.Divides(offset.Value, offset.Value + length))
         {
             throw new BlockException(
-                BlockError.NoSpace, $"the image has {now.Ranges.Count} unreadable ranges, and keeps {UnreadableTable.MaxRanges}: a write at "
-                + $"{offset} would divide one; write a whole range");
+                BlockError.NoSpace,
+                $"the image has {now.Ranges.Count} unreadable ranges, and keeps {UnreadableTable.MaxRanges}: a write at {offset} would "
+                + "divide one; write a whole range");
         }
     }
 

@@ -58,7 +58,8 @@ public class UnreadableRangesTests
                 await image.WriteAsync((i * 1024) + 512, new byte[512]);
             }
 
-            var full = await Assert.ThrowsAsync<BlockException>(async () => await image.WriteAsync(((ranges - 1) * 1024) + 512, new byte[512]));
+            var full = await Assert.ThrowsAsync<BlockException>(
+                async () => await image.WriteAsync(((ranges - 1) * 1024) + 512, new byte[512]));
             Assert.Equal(BlockError.NoSpace, full.Error);
             await image.WriteAsync(0, new byte[512]);
         }
