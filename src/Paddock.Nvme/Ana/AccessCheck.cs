@@ -3,7 +3,7 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Ana;
 
-/// <summary>Which admin commands a group that is not accessible affects (NVMe base 2.0, 8.1.2.7: ANA effects on command processing).</summary>
+/// <summary>Which admin commands are affected by a group that is not accessible (NVMe base 2.0, 8.1.2.7).</summary>
 /// <remarks>
 /// Identify and the logs are read as always. Commands that need the disk are rejected with the status of the state, as I/O commands are.
 /// </remarks>

@@ -58,8 +58,8 @@ internal sealed class AnaGroup
     };
 
     /// <summary>
-    /// Changes the state, and notifies the hosts of every controller with the ANA change event. Entering <see cref="AnaState.Change"/> raises
-    /// none (8.1.2.6): the state that follows does.
+    /// Changes the state, and notifies the hosts of every controller with the ANA change event. Entering
+    /// <see cref="AnaState.Change"/> raises none (8.1.2.6): the state that follows does.
     /// </summary>
     /// <exception cref="InvalidOperationException">The state was <see cref="AnaState.PersistentLoss"/>, which never ends.</exception>
     public void SetState(AnaState state)

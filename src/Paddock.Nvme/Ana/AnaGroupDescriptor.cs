@@ -60,7 +60,7 @@ internal sealed record AnaGroupDescriptor(uint GroupId, AnaState State, ulong Ch
             namespaces[i] = BinaryPrimitives.ReadUInt32LittleEndian(from[(HeaderSize + (NamespaceSize * i))..]);
         }
 
-        return new AnaGroupDescriptor(
-            BinaryPrimitives.ReadUInt32LittleEndian(from), state, BinaryPrimitives.ReadUInt64LittleEndian(from[ChangesField..]), namespaces);
+        ulong changes = BinaryPrimitives.ReadUInt64LittleEndian(from[ChangesField..]);
+        return new AnaGroupDescriptor(BinaryPrimitives.ReadUInt32LittleEndian(from), state, changes, namespaces);
     }
 }
