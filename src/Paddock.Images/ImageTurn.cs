@@ -32,8 +32,8 @@ internal sealed class ImageTurn : IAsyncDisposable
             : new ImageTurn(ImageOpener.PathOf(name), null);
 
     /// <summary>
-    /// Completes when opening the image for writing is worthwhile: nobody owns it, or its owner was dead and has been fenced, so that nothing
-    /// it has sent can arrive any more. For a file: no lock excludes a writer, or it cannot be opened, which opening it reports.
+    /// Completes when opening the image for writing is worthwhile: nobody owns it, or its owner was dead and has been fenced, so that
+    /// nothing it has sent can arrive any more. For a file: no lock excludes a writer, or it cannot be opened, which opening it reports.
     /// </summary>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="BlockException">The image does not exist, or its cluster cannot be reached.</exception>
