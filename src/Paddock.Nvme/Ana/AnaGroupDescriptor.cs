@@ -39,7 +39,7 @@ internal sealed record AnaGroupDescriptor(uint GroupId, AnaState State, ulong Ch
         }
     }
 
-    /// <summary>Reads a descriptor; null if it does not fit, or is none.</summary>
+    /// <summary>Reads a descriptor; null if it is cut or has an unknown state.</summary>
     public static AnaGroupDescriptor? Read(ReadOnlySpan<byte> from)
     {
         if (from.Length < HeaderSize)
