@@ -12,9 +12,13 @@ internal sealed class RbdCluster : IDisposable
 
     private const string FileVariable = "CEPH_CONF";
 
+    private readonly RbdTarget _target;
     private nint _cluster;
 
-    private RbdCluster(nint cluster) => _cluster = cluster;
+    private RbdCluster(nint cluster, RbdTarget target) => (_cluster, _target) = (cluster, target);
+
+    /// <summary>The connection, for calls of librados.</summary>
+    public nint Handle => _cluster;
 
     /// <summary>The pool and namespace, for calls of librbd.</summary>
     public nint Pool { get; private set; }
@@ -30,7 +34,7 @@ internal sealed class RbdCluster : IDisposable
     {
         CephLibraries.Require();
         RbdErrors.Check(LibRados.Create(out nint handle, target.User), "cannot set up a connection to Ceph");
-        var cluster = new RbdCluster(handle);
+        var cluster = new RbdCluster(handle, target);
         try
         {
             cluster.Configure(target, caches);
@@ -40,13 +44,7 @@ internal sealed class RbdCluster : IDisposable
                 throw RbdErrors.OfConnection(connected, target);
             }
 
-            RbdErrors.Check(LibRados.OpenPool(handle, target.Pool, out nint pool), $"error opening pool {target.Pool}");
-            cluster.Pool = pool;
-            if (target.Namespace.Length > 0)
-            {
-                LibRados.SetNamespace(pool, target.Namespace);
-            }
-
+            cluster.Pool = cluster.OpenPool();
             return cluster;
         }
         catch
@@ -54,6 +52,17 @@ internal sealed class RbdCluster : IDisposable
             cluster.Dispose();
             throw;
         }
+    }
+
+    /// <summary>
+    /// Opens pool and namespace once more, for objects of Paddock's own: while the pool is full, requests fail in place of waiting, and
+    /// objects can be removed.
+    /// </summary>
+    public nint OpenContext()
+    {
+        nint pool = OpenPool();
+        LibRados.SetFullTry(pool);
+        return pool;
     }
 
     /// <summary>Disconnects; images must be closed.</summary>
@@ -70,6 +79,17 @@ internal sealed class RbdCluster : IDisposable
             LibRados.Shutdown(_cluster);
             _cluster = 0;
         }
+    }
+
+    private nint OpenPool()
+    {
+        RbdErrors.Check(LibRados.OpenPool(_cluster, _target.Pool, out nint pool), $"error opening pool {_target.Pool}");
+        if (_target.Namespace.Length > 0)
+        {
+            LibRados.SetNamespace(pool, _target.Namespace);
+        }
+
+        return pool;
     }
 
     private void Configure(RbdTarget target, bool caches)
@@ -98,6 +118,8 @@ internal sealed class RbdCluster : IDisposable
             RbdErrors.Check(LibRados.Set(_cluster, key, value), $"invalid conf option {key}");
         }
 
+        // a lock that is broken without it lets the old owner write on
+        Set("rbd_blocklist_on_break_lock", "true");
         if (target.Monitors is { } monitors)
         {
             Set("mon_host", monitors);
