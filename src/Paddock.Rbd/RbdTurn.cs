@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Posix;
 
 namespace Paddock.Rbd;
 
@@ -88,7 +89,13 @@ internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
 
     private async Task<SuccessionState> StartAsync()
     {
-        _succession ??= await Task.Run(() => RbdSuccession.Open(target));
+        _succession ??= await Task.Run(() => Open(target));
         return await _succession.LookAsync();
+    }
+
+    private static RbdSuccession Open(RbdTarget target)
+    {
+        var exclusive = RbdContestedLock.Open(target);
+        return new RbdSuccession(exclusive, new OwnerObject(exclusive.Cluster, exclusive.Id), BootClock.Instance);
     }
 }
