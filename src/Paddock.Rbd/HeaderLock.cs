@@ -19,7 +19,9 @@ internal sealed class HeaderLock(nint context, string id)
     private readonly string _header = "rbd_header." + id;
 
     /// <summary>Reads the client that holds the lock; one call at a time.</summary>
-    /// <returns>A negative error number, or 0 and the client's number; 0 if nobody holds it, -1 if the holder is no numbered client.</returns>
+    /// <returns>
+    /// A negative error number, or 0 and the client's number: 0 if nobody holds it, -1 if the holder is no numbered client.
+    /// </returns>
     public async Task<(int Result, long Client)> ReadAsync()
     {
         int length = await RadosCall.RunAsync(Start);

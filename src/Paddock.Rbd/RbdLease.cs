@@ -9,8 +9,8 @@ namespace Paddock.Rbd;
 /// and resumed answers nothing that is not true any more.
 /// </summary>
 /// <remarks>
-/// What is confirmed is the record in an object of Paddock's own (<see cref="OwnerObject"/>), or, without the right to create that, the lock
-/// in the image's header. That the object is watched shows a waiting server that this process runs.
+/// What is confirmed is the record in an object of Paddock's own (<see cref="OwnerObject"/>), or, without the right to create that, the
+/// lock in the image's header. That the object is watched shows a waiting server that this process runs.
 /// </remarks>
 internal sealed class RbdLease : IAsyncDisposable
 {

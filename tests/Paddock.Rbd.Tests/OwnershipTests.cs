@@ -70,7 +70,8 @@ public class OwnershipTests(CephCluster cluster)
     {
         string socket = Path.Combine(Directory.CreateTempSubdirectory("paddock-owner-").FullName, "nbd");
         var server = await ServerProcess.ServeAsync(target.ToString(), "--format", "raw", "--nbd", "unix:" + socket);
-        return new Owner(server, new NbdDisk(await NbdClient.ConnectAsync(NbdTarget.Parse("nbd+unix:///?socket=" + socket)!, Token)), socket);
+        var client = await NbdClient.ConnectAsync(NbdTarget.Parse("nbd+unix:///?socket=" + socket)!, Token);
+        return new Owner(server, new NbdDisk(client), socket);
     }
 
     /// <summary>A server that owns an image, and a client of it.</summary>
