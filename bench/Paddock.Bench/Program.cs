@@ -16,7 +16,8 @@ const long Mib = 1 << 20;
 if (args is ["vfio-user", var socket, var load, var size, var depth, var seconds, var ns, var zone, .. var rest])
 {
     VfioUserLoad.Run(new VfioUserArguments(
-        socket, load, Number(size), Number(depth), Number(seconds), (uint)Number(ns), Number(zone), rest.Contains("trapped"), rest.Contains("poll")));
+        socket, load, Number(size), Number(depth), Number(seconds), (uint)Number(ns), Number(zone), rest.Contains("trapped"),
+        rest.Contains("poll")));
     return 0;
 }
 

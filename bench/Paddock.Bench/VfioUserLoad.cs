@@ -171,7 +171,7 @@ internal sealed class VfioUserLoad : IDisposable
 
 /// <summary>A load on a vfio-user server.</summary>
 /// <param name="Socket">The server's socket.</param>
-/// <param name="Load"><c>randread</c>, <c>write</c> or <c>append</c>.</param>
+/// <param name="Load"><c>randread</c>, <c>randwrite</c>, <c>write</c> or <c>append</c>.</param>
 /// <param name="Size">Bytes of a command.</param>
 /// <param name="Depth">Commands in flight.</param>
 /// <param name="Seconds">Duration.</param>
