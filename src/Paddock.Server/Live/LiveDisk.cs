@@ -74,7 +74,7 @@ internal sealed class LiveDisk
             ClientWrittenBytes = clientBytes,
             FileWrittenBytes = file,
             WriteAmplification = clientBytes == 0 ? null : (double)file / clientBytes,
-            FileBytes = Math.Max(0, _disk.Node.Storage.AllocatedBytes),
+            FileBytes = _disk.FileBytes,
         };
     }
 
