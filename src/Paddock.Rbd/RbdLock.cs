@@ -22,7 +22,7 @@ internal static unsafe class RbdLock
     /// <exception cref="BlockException">Another client has it (<see cref="BlockError.Busy"/>): the message names the client.</exception>
     public static void Acquire(nint image, long ownId, string name)
     {
-        if (OwnerOf(image) is { } owner && owner.Id != ownId && IsAlive(image, owner.Id))
+        if (FindLiving(image, name) is { } owner && owner.Id != ownId)
         {
             throw Refusal(name, owner);
         }
@@ -31,14 +31,20 @@ internal static unsafe class RbdLock
         int result = LibRbd.AcquireLock(image, LibRbd.LockExclusive);
         if (result == ReadOnlyError)
         {
-            throw Refusal(name, OwnerOf(image));
+            throw Refusal(name, FindOwner(image, name));
         }
 
         RbdErrors.Check(result, $"cannot acquire the exclusive lock of '{name}'");
     }
 
+    /// <summary>The client that has the lock and is alive, as far as the cluster knows; null if there is none.</summary>
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public static RbdOwner? FindLiving(nint image, string name)
+        => FindOwner(image, name) is { } owner && IsAlive(image, owner.Id, name) ? owner : null;
+
     /// <summary>The client that has the lock; null if none has.</summary>
-    public static RbdOwner? OwnerOf(nint image)
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public static RbdOwner? FindOwner(nint image, string name)
     {
         nuint size = 1024;
         while (true)
@@ -53,7 +59,8 @@ internal static unsafe class RbdLock
                 continue;
             }
 
-            if (count <= 0)
+            RbdErrors.Check(count, $"cannot read the lock of '{name}'");
+            if (count == 0)
             {
                 return null;
             }
@@ -64,7 +71,7 @@ internal static unsafe class RbdLock
     }
 
     // a client that has the image open watches its header; the watch of a dead one ends after 30 seconds
-    private static bool IsAlive(nint image, long id)
+    private static bool IsAlive(nint image, long id, string name)
     {
         nuint count = 16;
         while (true)
@@ -79,17 +86,14 @@ internal static unsafe class RbdLock
                     continue;
                 }
 
+                RbdErrors.Check(result, $"cannot list the clients of '{name}'");
                 bool isAlive = false;
-                for (nuint i = 0; result >= 0 && i < count; i++)
+                for (nuint i = 0; i < count; i++)
                 {
                     isAlive |= watchers[i].Id == id;
                 }
 
-                if (result >= 0)
-                {
-                    LibRbd.FreeWatchers(watchers, count);
-                }
-
+                LibRbd.FreeWatchers(watchers, count);
                 return isAlive;
             }
             finally
