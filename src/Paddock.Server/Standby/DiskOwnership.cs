@@ -52,6 +52,9 @@ internal sealed class DiskOwnership
         _owned = disk.OpenNode is { } node ? OwnedStorage.Of(node.Storage) : null;
     }
 
+    /// <summary>Raised after the state has changed.</summary>
+    public event Action? Changed;
+
     /// <summary>How long a server that has handed an image over leaves it to others.</summary>
     public static TimeSpan Courtesy { get; } = TimeSpan.FromSeconds(3);
 
@@ -68,6 +71,11 @@ internal sealed class DiskOwnership
     public void Start()
     {
         Announce();
+        if (_waits)
+        {
+            _log.Write(DiskStateNames.NameOf(_disk.State), ("image", _disk.Filename));
+        }
+
         _running = Task.Run(RunAsync);
     }
 
@@ -76,6 +84,8 @@ internal sealed class DiskOwnership
     {
         await _stopping.CancelAsync();
         await _running;
+
+        // a hand-over in progress
         await _changing.AcquireAsync();
         _changing.Release();
     }
@@ -201,6 +211,8 @@ internal sealed class DiskOwnership
         {
             listener.Show(_disk, state ?? _disk.State);
         }
+
+        Changed?.Invoke();
     }
 
     private async Task RunAsync()
