@@ -59,7 +59,7 @@ public sealed record LiveDiskState
     public required string Image { get; set; }
 
     /// <summary><c>active</c>, <c>standby</c> (another server owns the image) or <c>lost</c>.</summary>
-    public required string State { get; set; }
+    public string State { get; set; } = "active";
 
     /// <summary>Size in bytes.</summary>
     public long Size { get; set; }

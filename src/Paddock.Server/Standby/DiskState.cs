@@ -23,4 +23,7 @@ internal static class DiskStateNames
         DiskState.Standby => "standby",
         _ => "lost",
     };
+
+    /// <summary>The same in a sentence: the disk is ...</summary>
+    public static string PhraseOf(DiskState state) => state == DiskState.Standby ? "on standby" : NameOf(state);
 }

@@ -58,6 +58,6 @@ internal sealed class HandoverCommands(IReadOnlyList<DiskOwnership> owners, IRea
     }
 
     private static string Describe(DiskOwnership owner)
-        => $"'{owner.Disk.Name}' is {DiskStateNames.NameOf(owner.Disk.State)}"
+        => $"'{owner.Disk.Name}' is {DiskStateNames.PhraseOf(owner.Disk.State)}"
             + (owner.Owner is { } name ? $", owned by {name}" : "");
 }
