@@ -10,7 +10,7 @@ internal sealed class StandbyOptions
         "--standby", "Waits for images that are in use, and takes them over; see below.");
 
     private readonly Option<int?> _node = ServerOptions.Number(
-        "--node", "N", "Number of this server, 1 to 15, if several serve one NVMe subsystem.");
+        "--node", "N", "Number of this server, 1 to 15, where several share images.");
 
     /// <summary>Adds these options to a command.</summary>
     public void AddTo(Command command)
