@@ -7,7 +7,7 @@ namespace Paddock.Cli.Native;
 /// <summary>`paddock handover`: has a running server release an image for another one.</summary>
 public static class HandoverVerb
 {
-    /// <summary>Sends the command to the server's control socket and prints the answer, which comes when the image has been released.</summary>
+    /// <summary>Sends the command to the control socket and prints the answer, which comes when the image has been released.</summary>
     /// <param name="socket">The control socket.</param>
     /// <param name="image">Name or path of the image; null: all that the server owns.</param>
     /// <param name="json">Whether to print the answer as JSON.</param>

@@ -11,7 +11,8 @@ namespace Paddock.Server.Control;
 
 /// <summary>Executes the commands of the control socket.</summary>
 internal sealed class ControlCommands(
-    FaultCommands faults, ResizeCommands sizes, SnapshotCommands snapshots, BackupCommands backups, HandoverCommands handovers, LiveFeed live)
+    FaultCommands faults, ResizeCommands sizes, SnapshotCommands snapshots, BackupCommands backups, HandoverCommands handovers,
+    LiveFeed live)
 {
     /// <summary>Executes a command line.</summary>
     /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>

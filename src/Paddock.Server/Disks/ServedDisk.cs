@@ -22,7 +22,8 @@ internal sealed class ServedDisk
     private volatile string _unowned = "";
     private volatile DiskState _state;
 
-    private ServedDisk(ServedImage settings, string name, IBlockDevice device, PoweredImage? power, RequestCounters written, ITraceSink? trace)
+    private ServedDisk(
+        ServedImage settings, string name, IBlockDevice device, PoweredImage? power, RequestCounters written, ITraceSink? trace)
     {
         Settings = settings;
         Name = name;

@@ -59,7 +59,9 @@ internal interface IListener : IAsyncDisposable
     /// <summary>Notifies clients that the size of a disk may have changed.</summary>
     void Resized(ServedDisk disk);
 
-    /// <summary>Shows clients whether this server serves the data of a disk; called before requests fail, and after they succeed again.</summary>
+    /// <summary>
+    /// Shows clients whether this server serves the data of a disk; called before requests fail, and after they succeed again.
+    /// </summary>
     /// <param name="disk">The disk.</param>
     /// <param name="state">What clients may see now; a disk that is about to be handed over is still active by itself.</param>
     void Show(ServedDisk disk, DiskState state);

@@ -157,7 +157,8 @@ internal sealed class NbdListener : IListener
     /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state)
         => _server.Offer(
-            disk.Device, state == DiskState.Active ? null : $"'{disk.Name}' is {DiskStateNames.PhraseOf(state)}: another server owns the image");
+            disk.Device,
+            state == DiskState.Active ? null : $"'{disk.Name}' is {DiskStateNames.PhraseOf(state)}: another server owns the image");
 
     /// <inheritdoc/>
     public void Disconnect(ServedDisk disk) => _server.DropConnections(disk.Device);

@@ -85,7 +85,8 @@ public sealed class HandoverTests
         Assert.Equal(why, await pair.B.RefusalAsync("snapshot action=list"));
         Assert.Equal(why, await pair.B.RefusalAsync($"backup target={Path.Combine(pair.Folder, "backup")}"));
         Assert.Equal(why, await pair.B.RefusalAsync("readonly zone=1"));
-        Assert.StartsWith("no image is owned by this server: 'disk' is on standby", await pair.B.RefusalAsync("handover"), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "no image is owned by this server: 'disk' is on standby", await pair.B.RefusalAsync("handover"), StringComparison.Ordinal);
         Assert.Equal(why, await pair.B.RefusalAsync("handover image=disk"));
         var e = await Assert.ThrowsAnyAsync<Exception>(() => pair.NbdAsync("b"));
         Assert.Contains("'disk' is on standby: another server owns the image", e.Message, StringComparison.Ordinal);
@@ -101,7 +102,8 @@ public sealed class HandoverTests
         await StandbyPair.TakenOverAsync(pair.B);
         await using var disk = await pair.NbdAsync("b");
         Assert.Equal(size, disk.Length);
-        Assert.Equal(TestServer.Zones + 4, (await pair.B.MetricsAsync()).Samples.Where(s => s.Key.StartsWith("paddock_zones{", StringComparison.Ordinal)).Sum(s => s.Value));
+        var zones = (await pair.B.MetricsAsync()).Samples.Where(s => s.Key.StartsWith("paddock_zones{", StringComparison.Ordinal));
+        Assert.Equal(TestServer.Zones + 4, zones.Sum(s => s.Value));
     }
 
     [Fact]
@@ -154,7 +156,7 @@ public sealed class HandoverTests
     [Theory]
     [InlineData("{\"node\": 0}", "--standby with NVMe requires --node N, 1 to 15")]
     [InlineData("{\"node\": 1, \"volatile-cache\": \"1M\"}", "--standby cannot be combined with --volatile-cache")]
-    [InlineData("{\"node\": 1, \"namespace-dir\": \"/\", \"namespace-quota\": \"1G\"}", "--standby cannot be combined with --namespace-dir")]
+    [InlineData("{\"node\": 1, \"namespace-dir\": \"/\", \"namespace-quota\": \"1G\"}", "cannot be combined with --namespace-dir")]
     [InlineData("{\"node\": 16}", "node 16: expected 0 to 15")]
     public async Task Settings_that_cannot_work_are_rejected(string json, string why)
     {
