@@ -40,7 +40,8 @@ internal sealed class DmaRequests(DmaTable memory, bool sealedOnly, Action<strin
             throw new RequestFailedException(ErrorNumber.NoSpace, $"more than {VfioUserLimits.MaxRegions} memory regions");
         }
 
-        memory.Add(descriptors.Count == 0 || memory.Mappings >= VfioUserLimits.MaxMappings ? WithoutFile(map) : MapFile(map, descriptors[0]));
+        bool maps = descriptors.Count > 0 && memory.Mappings < VfioUserLimits.MaxMappings;
+        memory.Add(maps ? MapFile(map, descriptors[0]) : WithoutFile(map));
     }
 
     /// <summary>Removes a region, or all.</summary>
