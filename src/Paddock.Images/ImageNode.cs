@@ -130,6 +130,11 @@ internal sealed class ImageNode : IAsyncDisposable
     /// </summary>
     public bool IsGuess { get; init; }
 
+    /// <summary>The storages under this image that are written and can be lost to another machine.</summary>
+    public IEnumerable<IOwnedStorage> Owned
+        => Children.Count > 0 ? Children.SelectMany(static c => c.Node.Owned)
+            : !Storage.IsReadOnly && OwnedStorage.Of(Storage) is { } owned ? [owned] : [];
+
     /// <summary>The name under which this image or one of its backing images reads a file; null if none of them reads it.</summary>
     public string? NameOfFile(string path)
     {

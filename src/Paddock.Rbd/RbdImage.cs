@@ -5,7 +5,7 @@ using Paddock.Rbd.Native;
 namespace Paddock.Rbd;
 
 /// <summary>An open image in RBD. Requests allocate nothing; the other calls wait for the cluster on a thread of the pool.</summary>
-internal sealed class RbdImage : IAsyncDisposable
+internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
 {
     private const int MinOrder = 12, MaxOrder = 25;
 
@@ -13,6 +13,7 @@ internal sealed class RbdImage : IAsyncDisposable
     private const long MaxRequest = 1 << 30;
 
     private readonly RbdCluster _cluster;
+    private readonly OwnershipLoss _loss = new();
     private readonly RbdOperations _operations;
     private readonly bool _isLocked;
     private nint _image;
@@ -22,7 +23,7 @@ internal sealed class RbdImage : IAsyncDisposable
     {
         (_cluster, _image, Target, IsReadOnly) = (cluster, image, target, readOnly);
         Name = target.ToString();
-        _operations = new RbdOperations(Name);
+        _operations = new RbdOperations(Name, _loss);
         RbdErrors.Check(
             LibRbd.Stat(image, out var information, (nuint)sizeof(LibRbd.ImageInformation)), $"cannot read the size of '{Name}'");
         RbdErrors.Check(LibRbd.GetFeatures(image, out ulong features), $"cannot read the features of '{Name}'");
@@ -38,6 +39,9 @@ internal sealed class RbdImage : IAsyncDisposable
     /// <summary>The name that opens it again, for messages.</summary>
     public string Name { get; }
 
+    /// <summary>Number of the client of the cluster that has it open.</summary>
+    public long ClientId => _cluster.ClientId;
+
     /// <summary>Whether it was opened for reading only, as every snapshot is.</summary>
     public bool IsReadOnly { get; }
 
@@ -52,6 +56,12 @@ internal sealed class RbdImage : IAsyncDisposable
 
     /// <summary>Whether this client holds the exclusive lock still.</summary>
     public bool IsOwner => _isLocked && LibRbd.IsLockOwner(_image, out int isOwner) >= 0 && isOwner != 0;
+
+    /// <inheritdoc/>
+    public Task Lost => _loss.Lost;
+
+    /// <inheritdoc/>
+    public string? LossReason => _loss.Reason;
 
     /// <summary>Opens an image; for writing, with its exclusive lock if it has that feature.</summary>
     /// <param name="target">Which.</param>
@@ -134,6 +144,9 @@ internal sealed class RbdImage : IAsyncDisposable
             && (flags & (LibRbd.FlagObjectMapInvalid | LibRbd.FlagFastDiffInvalid)) == 0;
         return RbdExtents.Find(Handle, start, end, isMapped, limit, Name);
     });
+
+    /// <summary>The client that owns the image and is alive; null if there is none.</summary>
+    public Task<RbdOwner?> FindOwnerAsync() => Task.Run(() => RbdLock.FindLiving(Handle, Name));
 
     /// <summary>Closes the image after the requests in flight, and releases its lock.</summary>
     public async ValueTask DisposeAsync()

@@ -23,7 +23,7 @@ internal static unsafe class RbdLock
     public static void Acquire(nint image, long ownId, string name)
     {
         // another image of this client has another watch
-        if (OwnerOf(image) is { } owner && IsAlive(image, owner, isOwn: owner.Id == ownId))
+        if (FindOwner(image, name) is { } owner && IsAlive(image, owner, isOwn: owner.Id == ownId, name))
         {
             throw Refusal(name, owner);
         }
@@ -32,14 +32,20 @@ internal static unsafe class RbdLock
         int result = LibRbd.AcquireLock(image, LibRbd.LockExclusive);
         if (result == ReadOnlyError)
         {
-            throw Refusal(name, OwnerOf(image));
+            throw Refusal(name, FindOwner(image, name));
         }
 
         RbdErrors.Check(result, $"cannot acquire the exclusive lock of '{name}'");
     }
 
+    /// <summary>The client that has the lock and is alive, as far as the cluster knows; null if there is none.</summary>
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public static RbdOwner? FindLiving(nint image, string name)
+        => FindOwner(image, name) is { } owner && IsAlive(image, owner, isOwn: false, name) ? owner : null;
+
     /// <summary>The client that has the lock; null if none has.</summary>
-    public static RbdOwner? OwnerOf(nint image)
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public static RbdOwner? FindOwner(nint image, string name)
     {
         nuint size = 1024;
         while (true)
@@ -54,7 +60,8 @@ internal static unsafe class RbdLock
                 continue;
             }
 
-            if (count <= 0)
+            RbdErrors.Check(count, $"cannot read the lock of '{name}'");
+            if (count == 0)
             {
                 return null;
             }
@@ -65,7 +72,7 @@ internal static unsafe class RbdLock
     }
 
     // a client that has the image open watches its header; the watch of a dead one ends after 30 seconds
-    private static bool IsAlive(nint image, RbdOwner owner, bool isOwn)
+    private static bool IsAlive(nint image, RbdOwner owner, bool isOwn, string name)
     {
         nuint count = 16;
         while (true)
@@ -80,17 +87,14 @@ internal static unsafe class RbdLock
                     continue;
                 }
 
+                RbdErrors.Check(result, $"cannot list the clients of '{name}'");
                 bool isAlive = false;
-                for (nuint i = 0; result >= 0 && i < count; i++)
+                for (nuint i = 0; i < count; i++)
                 {
                     isAlive |= watchers[i].Id == owner.Id && (!isOwn || watchers[i].Cookie == owner.Watch);
                 }
 
-                if (result >= 0)
-                {
-                    LibRbd.FreeWatchers(watchers, count);
-                }
-
+                LibRbd.FreeWatchers(watchers, count);
                 return isAlive;
             }
             finally
