@@ -35,7 +35,7 @@ internal sealed class ImageOpener
     /// </summary>
     public bool MarkBitmaps { get; init; }
 
-    /// <summary>Whether the images that are opened share clients of a Ceph cluster (<see cref="OpenSettings.SharesConnections"/>).</summary>
+    /// <summary>Whether images in RBD share clients of the cluster (<see cref="OpenSettings.SharesConnections"/>).</summary>
     internal bool SharesConnections { get; init; }
 
     /// <summary>Name of the option that sets <see cref="Backing"/>, for messages.</summary>

@@ -40,7 +40,8 @@ public class SharedClientTests(CephCluster cluster)
     public async Task Client_takes_a_limited_number_of_images()
     {
         var target = await NewAsync();
-        var images = await Task.WhenAll(Enumerable.Range(0, RbdConnection.MaxUsers + 1).Select(_ => RbdImage.OpenAsync(target, readOnly: true)));
+        var images = await Task.WhenAll(
+            Enumerable.Range(0, RbdConnection.MaxUsers + 1).Select(_ => RbdImage.OpenAsync(target, readOnly: true)));
         Assert.Equal(2, images.Select(static i => i.ClientId).Distinct().Count());
         await Task.WhenAll(images.Select(static i => i.DisposeAsync().AsTask()));
     }
