@@ -22,6 +22,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     private volatile DmaRegion[] _regions = [];
     private long _removedAt = -Grace;
     private volatile bool _isClosed;
+    private volatile int _stops;
 
     /// <summary>Number of regions.</summary>
     public int Count => _regions.Length;
@@ -86,7 +87,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     {
         while (to.Length > 0)
         {
-            if ((RegionAt(address) ?? WaitForRegion(address)) is not { IsReadable: true } region)
+            if (_stops > 0 || (RegionAt(address) ?? WaitForRegion(address)) is not { IsReadable: true } region)
             {
                 return false;
             }
@@ -117,7 +118,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     {
         while (from.Length > 0)
         {
-            if ((RegionAt(address) ?? WaitForRegion(address)) is not { IsWritable: true } region)
+            if (_stops > 0 || (RegionAt(address) ?? WaitForRegion(address)) is not { IsWritable: true } region)
             {
                 return false;
             }
@@ -141,6 +142,25 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         }
 
         return true;
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        Interlocked.Increment(ref _stops);
+        lock (_changes)
+        {
+            Monitor.PulseAll(_changes);
+        }
+
+        messages.Suspend();
+    }
+
+    /// <inheritdoc/>
+    public void Resume()
+    {
+        messages.Resume();
+        Interlocked.Decrement(ref _stops);
     }
 
     /// <inheritdoc/>
@@ -170,12 +190,12 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
             while (true)
             {
                 long left = Volatile.Read(ref _removedAt) + Grace - Stopwatch.GetTimestamp();
-                if (RegionAt(address) is { } region)
+                if (_stops == 0 && RegionAt(address) is { } region)
                 {
                     return region;
                 }
 
-                if (left <= 0 || _isClosed)
+                if (left <= 0 || _isClosed || _stops > 0)
                 {
                     return null;
                 }
