@@ -5,9 +5,9 @@ using Paddock.Rbd.Native;
 namespace Paddock.Rbd;
 
 /// <summary>
-/// One client of a cluster: about fifteen threads, and several sockets. Images whose target says so share clients, each of at most
-/// <see cref="MaxUsers"/> images; those that are written and those that are only read have different ones, because a client that loses a
-/// lock is blocklisted with everything that it has open.
+/// One client of a cluster: about fifteen threads, and several sockets. Targets with <see cref="RbdTarget.SharesConnection"/> share
+/// clients of up to <see cref="MaxUsers"/> images each. Images that are written and images that are only read have different clients,
+/// because a client that loses a lock is blocklisted with everything that it has open.
 /// </summary>
 internal sealed class RbdConnection
 {
