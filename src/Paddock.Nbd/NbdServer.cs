@@ -31,7 +31,7 @@ public sealed class NbdServer : IAsyncDisposable
         Credentials = options.Credentials;
         Pool = options.Buffers ?? new SlabPool();
         _reception = new Reception<Socket, ServerConnection>(
-            options.MaxConnections, WhenFull.Wait, Meet, Begin, options.Time)
+            options.MaxConnections, WhenFull.Wait, Meet, Begin, connection => connection.GiveUp(), options.Time)
         {
             IdleEviction = options.IdleEviction,
         };
@@ -164,17 +164,7 @@ public sealed class NbdServer : IAsyncDisposable
     }
 
     private void Begin(ServerConnection connection)
-    {
-        try
-        {
-            new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "nbd client" }.Start();
-        }
-        catch (Exception)
-        {
-            connection.GiveUp();
-            throw;
-        }
-    }
+        => new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "nbd client" }.Start();
 
     private void Run(ServerConnection connection)
     {

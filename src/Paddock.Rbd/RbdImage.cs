@@ -39,6 +39,9 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
     /// <summary>The name that opens it again, for messages.</summary>
     public string Name { get; }
 
+    /// <summary>Number of the client of the cluster that has it open.</summary>
+    public long ClientId => _cluster.ClientId;
+
     /// <summary>Whether it was opened for reading only, as every snapshot is.</summary>
     public bool IsReadOnly { get; }
 
@@ -88,7 +91,7 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
     /// <summary>Removes an image that nobody has open.</summary>
     public static Task RemoveAsync(RbdTarget target) => Task.Run(() =>
     {
-        using var cluster = RbdCluster.Connect(target, caches: false);
+        using var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
         RbdErrors.Check(LibRbd.Remove(cluster.Pool, target.Image), $"cannot remove '{target}'");
     });
 
@@ -159,12 +162,25 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
 
     private static RbdImage Open(RbdTarget target, bool readOnly, bool caches)
     {
-        var cluster = RbdCluster.Connect(target, caches);
+        try
+        {
+            return OpenOnce(target, readOnly, caches);
+        }
+        catch (BlockException e) when (e.Errno == RbdErrors.Shutdown && target.SharesConnection)
+        {
+            // the client that was joined had been blocklisted because of another image
+            return OpenOnce(target, readOnly, caches);
+        }
+    }
+
+    private static RbdImage OpenOnce(RbdTarget target, bool readOnly, bool caches)
+    {
+        var cluster = RbdCluster.Connect(target, caches, readOnly);
         try
         {
             int opened = readOnly ? LibRbd.OpenReadOnly(cluster.Pool, target.Image, out nint handle, target.Snapshot)
                 : LibRbd.Open(cluster.Pool, target.Image, out handle, null);
-            RbdErrors.Check(opened, $"error reading header from {target.Spec}");
+            RbdErrors.Check(opened, $"error reading header from {target.Spec}", RbdErrors.OfImage(target));
             try
             {
                 var image = new RbdImage(cluster, handle, target, readOnly);
@@ -181,8 +197,13 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
                 throw;
             }
         }
-        catch
+        catch (Exception e)
         {
+            if (e is BlockException { Errno: RbdErrors.Shutdown })
+            {
+                cluster.Retire();
+            }
+
             cluster.Dispose();
             throw;
         }
@@ -190,7 +211,7 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
 
     private static void Create(RbdTarget target, long length, long? objectSize)
     {
-        using var cluster = RbdCluster.Connect(target, caches: false);
+        using var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
         LibRbd.CreateOptions(out nint options);
         try
         {
@@ -199,7 +220,8 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
                 RbdErrors.Check(LibRbd.SetOption(options, LibRbd.OptionOrder, (ulong)long.Log2(bytes)), "cannot set the size of objects");
             }
 
-            RbdErrors.Check(LibRbd.Create(cluster.Pool, target.Image, (ulong)length, options), $"error rbd create of {target.Spec}");
+            int created = LibRbd.Create(cluster.Pool, target.Image, (ulong)length, options);
+            RbdErrors.Check(created, $"error rbd create of {target.Spec}", RbdErrors.OfImage(target));
         }
         finally
         {

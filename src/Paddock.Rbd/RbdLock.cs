@@ -22,7 +22,8 @@ internal static unsafe class RbdLock
     /// <exception cref="BlockException">Another client has it (<see cref="BlockError.Busy"/>): the message names the client.</exception>
     public static void Acquire(nint image, long ownId, string name)
     {
-        if (FindLiving(image, name) is { } owner && owner.Id != ownId)
+        // another image of this client has another watch
+        if (FindOwner(image, name) is { } owner && IsAlive(image, owner, isOwn: owner.Id == ownId, name))
         {
             throw Refusal(name, owner);
         }
@@ -40,7 +41,7 @@ internal static unsafe class RbdLock
     /// <summary>The client that has the lock and is alive, as far as the cluster knows; null if there is none.</summary>
     /// <exception cref="BlockException">The cluster cannot be asked.</exception>
     public static RbdOwner? FindLiving(nint image, string name)
-        => FindOwner(image, name) is { } owner && IsAlive(image, owner.Id, name) ? owner : null;
+        => FindOwner(image, name) is { } owner && IsAlive(image, owner, isOwn: false, name) ? owner : null;
 
     /// <summary>The client that has the lock; null if none has.</summary>
     /// <exception cref="BlockException">The cluster cannot be asked.</exception>
@@ -66,12 +67,12 @@ internal static unsafe class RbdLock
             }
 
             string client = First(clients);
-            return new RbdOwner(client, First(addresses), IdOf(client));
+            return new RbdOwner(client, First(addresses), IdOf(client), WatchOf(First(cookies)));
         }
     }
 
     // a client that has the image open watches its header; the watch of a dead one ends after 30 seconds
-    private static bool IsAlive(nint image, long id, string name)
+    private static bool IsAlive(nint image, RbdOwner owner, bool isOwn, string name)
     {
         nuint count = 16;
         while (true)
@@ -90,7 +91,7 @@ internal static unsafe class RbdLock
                 bool isAlive = false;
                 for (nuint i = 0; i < count; i++)
                 {
-                    isAlive |= watchers[i].Id == id;
+                    isAlive |= watchers[i].Id == owner.Id && (!isOwn || watchers[i].Cookie == owner.Watch);
                 }
 
                 LibRbd.FreeWatchers(watchers, count);
@@ -111,6 +112,11 @@ internal static unsafe class RbdLock
 
     private static string First(byte[] list) => Encoding.UTF8.GetString(list.AsSpan(0, Math.Max(Array.IndexOf(list, (byte)0), 0)));
 
+    // the cookie of a lock is "auto NUMBER", with the number of the owner's watch
+    private static ulong WatchOf(string cookie)
+        => ulong.TryParse(cookie.AsSpan(cookie.LastIndexOf(' ') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ulong watch)
+            ? watch : 0;
+
     private static long IdOf(string client)
         => client.StartsWith(ClientPrefix, StringComparison.Ordinal)
             && long.TryParse(client.AsSpan(ClientPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long id) ? id : -1;
@@ -120,7 +126,8 @@ internal static unsafe class RbdLock
 /// <param name="Client">Its name in the cluster: client.NUMBER.</param>
 /// <param name="Address">Its address, IP:PORT/NONCE.</param>
 /// <param name="Id">The number in its name; -1 if it has another name.</param>
-internal sealed record RbdOwner(string Client, string Address, long Id)
+/// <param name="Watch">The number of its watch of the image; 0 if it is not known.</param>
+internal sealed record RbdOwner(string Client, string Address, long Id, ulong Watch)
 {
     public override string ToString() => Address.Length > 0 ? $"{Client} at {Address}" : Client;
 }

@@ -31,6 +31,9 @@ public sealed class PaddockServer : IAsyncDisposable
 
     private const int WorkerThreads = 32;
 
+    // images up to which each has its own client of a Ceph cluster
+    private const int OwnConnections = 16;
+
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
     private readonly ServiceManager _manager;
@@ -192,6 +195,9 @@ public sealed class PaddockServer : IAsyncDisposable
         {
             Backing = ImageChain.ParsePolicy(_settings.Backing),
             MarkBitmaps = false,
+
+            // a client of a cluster has more than a dozen threads
+            SharesConnections = _settings.Images.Count > OwnConnections,
         };
         if (_settings.TraceFile is { } file)
         {
