@@ -11,14 +11,10 @@ internal sealed class UnownedDevice : IBlockDevice, IRangeCopy, IUnreadableRange
     private readonly string _reason;
     private readonly bool _copies, _keepsUnreadable;
 
-    /// <param name="like">The disk, open for reading or writing; not used later.</param>
-    /// <param name="reason">Why requests fail: the whole message.</param>
-    public UnownedDevice(IBlockDevice like, string reason)
+    private UnownedDevice(string reason, long length, BlockLimits limits, bool copies, bool keepsUnreadable, ZoneFacts? zones)
     {
-        _reason = reason;
-        (Length, Limits) = (like.Length, like.Limits);
-        (_copies, _keepsUnreadable) = (like.RangeCopy is not null, like.UnreadableRanges is not null);
-        Zones = like.Zones is { } zones ? new UnownedZones(this, zones) : null;
+        (_reason, Length, Limits, _copies, _keepsUnreadable) = (reason, length, limits, copies, keepsUnreadable);
+        Zones = zones is { } facts ? new UnownedZones(this, facts) : null;
     }
 
     /// <inheritdoc/>
@@ -45,6 +41,17 @@ internal sealed class UnownedDevice : IBlockDevice, IRangeCopy, IUnreadableRange
     object IRangeCopy.Disk => this;
 
     long IRangeCopy.Start => 0;
+
+    /// <summary>Takes the place of a disk.</summary>
+    /// <param name="disk">The disk, open for reading or writing; not used later.</param>
+    /// <param name="reason">Why requests fail: the whole message.</param>
+    public static UnownedDevice For(IBlockDevice disk, string reason)
+    {
+        var attributes = disk.Zones?.Attributes;
+        return new UnownedDevice(
+            reason, disk.Length, disk.Limits, disk.RangeCopy is not null, disk.UnreadableRanges is not null,
+            disk.Zones is { } zones ? new ZoneFacts(zones.Limits, attributes is not null, attributes?.ExtensionBytes ?? 0) : null);
+    }
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default) => throw NotOwner();
@@ -93,44 +100,45 @@ internal sealed class UnownedDevice : IBlockDevice, IRangeCopy, IUnreadableRange
 
     private BlockException NotOwner() => new(BlockError.NotOwner, _reason);
 
+    /// <summary>What is known of the zones.</summary>
+    private readonly record struct ZoneFacts(ZonedLimits Limits, bool HasAttributes, int ExtensionBytes);
+
     /// <summary>The zones: their limits are known, their conditions are not.</summary>
-    private sealed class UnownedZones(UnownedDevice device, IZones like) : IZones, IZoneAttributes
+    private sealed class UnownedZones(UnownedDevice owner, ZoneFacts facts) : IZones, IZoneAttributes
     {
-        private readonly bool _hasAttributes = like.Attributes is not null;
+        public ZonedLimits Limits => facts.Limits;
 
-        public ZonedLimits Limits { get; } = like.Limits;
+        public IZoneAttributes? Attributes => facts.HasAttributes ? this : null;
 
-        public IZoneAttributes? Attributes => _hasAttributes ? this : null;
-
-        public int ExtensionBytes { get; } = like.Attributes?.ExtensionBytes ?? 0;
+        public int ExtensionBytes => facts.ExtensionBytes;
 
         public bool HasExtension(int zone) => false;
 
         public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
-            => throw device.NotOwner();
+            => throw owner.NotOwner();
 
         public ValueTask<ZoneFindings> FindAsync(
             long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
-            => throw device.NotOwner();
+            => throw owner.NotOwner();
 
         public ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
-            => throw device.NotOwner();
+            => throw owner.NotOwner();
 
-        public ValueTask CommitAsync(long position, CancellationToken cancellationToken = default) => throw device.NotOwner();
+        public ValueTask CommitAsync(long position, CancellationToken cancellationToken = default) => throw owner.NotOwner();
 
         public ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
             CancellationToken cancellationToken = default)
-            => throw device.NotOwner();
+            => throw owner.NotOwner();
 
         public ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default)
-            => throw device.NotOwner();
+            => throw owner.NotOwner();
 
         public ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
-            => throw device.NotOwner();
+            => throw owner.NotOwner();
 
         public ValueTask WriteExtensionAsync(
             int zone, ReadOnlyMemory<byte> data, bool randomArea = false, CancellationToken cancellationToken = default)
-            => throw device.NotOwner();
+            => throw owner.NotOwner();
     }
 }

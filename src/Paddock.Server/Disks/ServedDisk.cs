@@ -125,7 +125,7 @@ internal sealed class ServedDisk
         var node = _node!;
         _state = state;
         _unowned = reason;
-        Served.Replace(new UnownedDevice(node.Device, reason));
+        Served.Replace(UnownedDevice.For(node.Device, reason));
         _node = null;
         return node;
     }

@@ -268,7 +268,7 @@ internal sealed class DiskOwnership
             _disk.Served.Unblock();
             _disk.UnblockCommands();
 
-            // it cannot write any more, and says so
+            // its flush fails, as everything does
             await ServedDisk.CloseAsync(image);
             return _waits;
         }

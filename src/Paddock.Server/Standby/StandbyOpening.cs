@@ -68,6 +68,6 @@ internal static class StandbyOpening
         await using var node = await opener.OpenAsync(image.Path, settings);
         return image.Format is null && node.Driver == FormatProbe.Raw
             ? throw Guess(image)
-            : new UnownedDevice(node.Device, $"'{name}' is on standby: another server owns the image");
+            : UnownedDevice.For(node.Device, $"'{name}' is on standby: another server owns the image");
     }
 }
