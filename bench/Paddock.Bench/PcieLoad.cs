@@ -70,6 +70,14 @@ internal sealed class PcieLoad : IDeviceMemory, IInterrupts, IAsyncDisposable
         return true;
     }
 
+    public void Stop()
+    {
+    }
+
+    public void Resume()
+    {
+    }
+
     public void Raise(int vector)
     {
     }

@@ -56,4 +56,9 @@ public enum BlockError
 
     /// <summary>EIO: the range was made unreadable (<see cref="IUnreadableRanges"/>) and has not been written since.</summary>
     Unreadable,
+
+    /// <summary>
+    /// ESHUTDOWN: this process does not own the image, or not any more: it is on standby, or another machine has taken the image over.
+    /// </summary>
+    NotOwner,
 }

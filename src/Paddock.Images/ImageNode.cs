@@ -130,6 +130,11 @@ internal sealed class ImageNode : IAsyncDisposable
     /// </summary>
     public bool IsGuess { get; init; }
 
+    /// <summary>The storages under this image that are written and can be lost to another machine.</summary>
+    public IEnumerable<IOwnedStorage> Owned
+        => Children.Count > 0 ? Children.SelectMany(static c => c.Node.Owned)
+            : !Storage.IsReadOnly && OwnedStorage.Of(Storage) is { } owned ? [owned] : [];
+
     /// <summary>The name under which this image or one of its backing images reads a file; null if none of them reads it.</summary>
     public string? NameOfFile(string path)
     {
@@ -221,6 +226,9 @@ internal sealed record OpenSettings
 
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
+
+    /// <summary>Whether images in RBD, and those below them, share clients of the cluster with others of this process.</summary>
+    public bool SharesConnections { get; init; }
 
     /// <summary>Passphrase of encrypted images for which options name no secret; null: none.</summary>
     public ReadOnlyMemory<byte>? Passphrase { get; init; }

@@ -1,8 +1,10 @@
 using System.Security.Cryptography;
 using System.Text;
 using Paddock.Block;
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
 using Paddock.Serving;
 
 namespace Paddock.Nvme;
@@ -76,6 +78,9 @@ public sealed class NvmeNamespace
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
 
+    /// <summary>Status of commands while its group is not accessible; success while it is, and without a group.</summary>
+    internal NvmeStatus AccessRefusal => AnaGroup?.Refusal ?? NvmeStatus.Success;
+
     internal int BlockShift { get; private set; }
 
     internal int BlockSize => 1 << BlockShift;
@@ -85,6 +90,11 @@ public sealed class NvmeNamespace
 
     /// <summary>Whether its host has created it for several controllers.</summary>
     internal bool IsShared { get; init; }
+
+    /// <summary>
+    /// The namespaces, this one among them, whose access state changes as one; null: it has a single path, and is always accessible.
+    /// </summary>
+    internal AnaGroup? AnaGroup { get; init; }
 
     /// <summary>Whether Format NVM can change its block size: that is recorded where the disk is.</summary>
     internal bool CanChangeFormat { get; init; }

@@ -65,6 +65,15 @@ public sealed class NvmeSubsystem
         set => _authentication = value;
     }
 
+    /// <summary>Identifiers of its controllers.</summary>
+    internal ControllerRange ControllerIds { get; init; } = ControllerRange.All;
+
+    /// <summary>Whether it reports the access states of its namespaces: one of them has a group.</summary>
+    internal bool ReportsAccess => Array.Exists(_namespaces, static ns => ns.AnaGroup is not null);
+
+    /// <summary>The greatest identifier of a group of namespaces; 0 without groups.</summary>
+    internal uint AccessGroupLimit => _namespaces.Length == 0 ? 0 : _namespaces.Max(static ns => ns.AnaGroup?.Id ?? 0);
+
     /// <summary>Creates and deletes namespaces for hosts; null: they cannot.</summary>
     internal INamespaceManager? Manager { get; init; }
 
@@ -103,11 +112,17 @@ public sealed class NvmeSubsystem
                 throw new ArgumentException($"subsystem {Nqn} has a namespace {ns.Id} already");
             }
 
+            if (ns.AnaGroup is { } group && _namespaces.Any(n => n.AnaGroup?.Id == group.Id && n.AnaGroup != group))
+            {
+                throw new ArgumentException($"subsystem {Nqn} has another ANA group {group.Id} already");
+            }
+
             _namespaces = [.. _namespaces.Append(ns).OrderBy(n => n.Id)];
             _attachments.Add(ns.Id, attachments);
             attached = [.. _controllers.Values.Where(c => attachments.Includes(c.Host) && c.Attached.Add(ns))];
         }
 
+        ns.AnaGroup?.MembersChanged(this, isMember: true);
         Array.ForEach(attached, c => c.Events.NamespaceChanged(ns.Id));
     }
 
@@ -122,6 +137,8 @@ public sealed class NvmeSubsystem
             _attachments.Remove(ns.Id);
             detached = [.. _controllers.Values.Where(c => c.Attached.Remove(ns))];
         }
+
+        ns.AnaGroup?.MembersChanged(this, Array.Exists(_namespaces, n => n.AnaGroup == ns.AnaGroup));
 
         Array.ForEach(detached, c => c.Events.NamespaceChanged(ns.Id));
     }
@@ -221,6 +238,9 @@ public sealed class NvmeSubsystem
         }
     }
 
+    /// <summary>Notifies the hosts that the access state of a group of namespaces has changed.</summary>
+    internal void TellAccessChanged() => Array.ForEach(Controllers(), static c => c.Events.AccessChanged());
+
     /// <summary>The controllers that a namespace is attached to.</summary>
     internal IEnumerable<Controller> ControllersOf(NvmeNamespace ns) => Controllers().Where(c => c.Attached.Find(ns.Id) == ns);
 
@@ -257,7 +277,7 @@ public sealed class NvmeSubsystem
 
             do
             {
-                _lastController = (ushort)(_lastController >= 0xFFEF ? 1 : _lastController + 1);
+                _lastController = ControllerIds.After(_lastController);
             }
             while (_controllers.ContainsKey(_lastController));
             var controller = new Controller(target, this, _lastController, host, hostId, traits);

@@ -28,7 +28,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     {
         _target = target;
         _reception = new Reception<Socket,
-            TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
+            TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection), Discard)
         {
             IdleEviction = target.Options.IdleTimeout,
         };
@@ -114,6 +114,12 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
         ClientSocket.Prepare(socket);
         return new TcpConnection(socket, _target, buffer, _latencies.Open());
+    }
+
+    private void Discard(TcpConnection connection)
+    {
+        connection.GiveUp();
+        _latencies.Close(connection.Latencies);
     }
 
     private async Task ServeAsync(TcpConnection connection)

@@ -41,7 +41,7 @@ internal static class Errno
         (71, BlockError.Io, "Protocol error"),
         (75, BlockError.Io, "Value too large for defined data type"),
         (98, BlockError.Busy, "Address already in use"),
-        (108, BlockError.Io, "Cannot send after transport endpoint shutdown"),
+        (108, BlockError.NotOwner, "Cannot send after transport endpoint shutdown"),
         (110, BlockError.Io, "Connection timed out"),
         (111, BlockError.Io, "Connection refused"),
         (125, BlockError.Cancelled, "Operation canceled"),
@@ -93,6 +93,7 @@ internal static class Errno
         BlockError.IsDirectory => 21,
         BlockError.NoMemory => 12,
         BlockError.Cancelled => 125,
+        BlockError.NotOwner => 108,
         _ => 5,
     };
 

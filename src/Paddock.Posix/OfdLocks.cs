@@ -34,6 +34,7 @@ internal static class OfdLocks
     private const int UsedBase = 100, UnsharedBase = 200;
     private const int StartingMilliseconds = 50;
     private const int ConsistentRead = 1, Write = 2, Resize = 8;
+    private const int WriterUses = ConsistentRead | Write | Resize, WriterExcludes = Write | Resize;
     private static readonly string[] Names = ["consistent read", "write", "write unchanged", "resize"];
 
     public static void Take(SafeFileHandle file, ImageLock mode, string path)
@@ -43,13 +44,13 @@ internal static class OfdLocks
             return;
         }
 
-        int used = ConsistentRead | mode switch
+        int used = mode switch
         {
-            ImageLock.Write => Write | Resize,
-            ImageLock.WriteShared => Write,
-            _ => 0,
+            ImageLock.Write => WriterUses,
+            ImageLock.WriteShared => ConsistentRead | Write,
+            _ => ConsistentRead,
         };
-        int unshared = mode is ImageLock.ForceShare or ImageLock.WriteShared ? 0 : Write | Resize;
+        int unshared = mode is ImageLock.ForceShare or ImageLock.WriteShared ? 0 : WriterExcludes;
         for (int bit = 0; bit < Names.Length; bit++)
         {
             if (((used >> bit) & 1) != 0)
@@ -66,6 +67,33 @@ internal static class OfdLocks
         // only after our own bytes are set: of two that start at once, at least one sees the other
         Probe(file, used, UnsharedBase, "", path);
         Probe(file, unshared, UsedBase, "shared ", path);
+    }
+
+    /// <summary>
+    /// Whether no lock keeps a writer out at this moment; also if the file cannot be opened. Nothing is locked, so that nobody else is
+    /// refused meanwhile.
+    /// </summary>
+    public static bool IsFree(string path)
+    {
+        try
+        {
+            using var file = FileOpener.OpenPath(
+                ByteText.ToPath(path), Native.OpenCloseOnExec | Native.OpenNonBlocking, EscapedText.Escape(path));
+            for (int bit = 0; bit < Names.Length; bit++)
+            {
+                if ((((WriterUses >> bit) & 1) != 0 && !IsFreeNow(file, UnsharedBase + bit))
+                    || (((WriterExcludes >> bit) & 1) != 0 && !IsFreeNow(file, UsedBase + bit)))
+                {
+                    return false;
+                }
+            }
+
+            return true;
+        }
+        catch (BlockException)
+        {
+            return true;
+        }
     }
 
     // A process that was just started holds the files of its parent until it runs its program: a lock that goes within moments was no

@@ -5,7 +5,7 @@ using Paddock.Rbd.Native;
 namespace Paddock.Rbd;
 
 /// <summary>An open image in RBD. Requests allocate nothing; the other calls wait for the cluster on a thread of the pool.</summary>
-internal sealed class RbdImage : IAsyncDisposable
+internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
 {
     private const int MinOrder = 12, MaxOrder = 25;
 
@@ -13,6 +13,7 @@ internal sealed class RbdImage : IAsyncDisposable
     private const long MaxRequest = 1 << 30;
 
     private readonly RbdCluster _cluster;
+    private readonly OwnershipLoss _loss = new();
     private readonly RbdOperations _operations;
     private readonly bool _isLocked;
     private nint _image;
@@ -22,7 +23,7 @@ internal sealed class RbdImage : IAsyncDisposable
     {
         (_cluster, _image, Target, IsReadOnly) = (cluster, image, target, readOnly);
         Name = target.ToString();
-        _operations = new RbdOperations(Name);
+        _operations = new RbdOperations(Name, _loss);
         RbdErrors.Check(
             LibRbd.Stat(image, out var information, (nuint)sizeof(LibRbd.ImageInformation)), $"cannot read the size of '{Name}'");
         RbdErrors.Check(LibRbd.GetFeatures(image, out ulong features), $"cannot read the features of '{Name}'");
@@ -38,6 +39,9 @@ internal sealed class RbdImage : IAsyncDisposable
     /// <summary>The name that opens it again, for messages.</summary>
     public string Name { get; }
 
+    /// <summary>Number of the client of the cluster that has it open.</summary>
+    public long ClientId => _cluster.ClientId;
+
     /// <summary>Whether it was opened for reading only, as every snapshot is.</summary>
     public bool IsReadOnly { get; }
 
@@ -52,6 +56,12 @@ internal sealed class RbdImage : IAsyncDisposable
 
     /// <summary>Whether this client holds the exclusive lock still.</summary>
     public bool IsOwner => _isLocked && LibRbd.IsLockOwner(_image, out int isOwner) >= 0 && isOwner != 0;
+
+    /// <inheritdoc/>
+    public Task Lost => _loss.Lost;
+
+    /// <inheritdoc/>
+    public string? LossReason => _loss.Reason;
 
     /// <summary>Opens an image; for writing, with its exclusive lock if it has that feature.</summary>
     /// <param name="target">Which.</param>
@@ -81,7 +91,7 @@ internal sealed class RbdImage : IAsyncDisposable
     /// <summary>Removes an image that nobody has open.</summary>
     public static Task RemoveAsync(RbdTarget target) => Task.Run(() =>
     {
-        using var cluster = RbdCluster.Connect(target, caches: false);
+        using var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
         RbdErrors.Check(LibRbd.Remove(cluster.Pool, target.Image), $"cannot remove '{target}'");
     });
 
@@ -135,6 +145,9 @@ internal sealed class RbdImage : IAsyncDisposable
         return RbdExtents.Find(Handle, start, end, isMapped, limit, Name);
     });
 
+    /// <summary>The client that owns the image and is alive; null if there is none.</summary>
+    public Task<RbdOwner?> FindOwnerAsync() => Task.Run(() => RbdLock.FindLiving(Handle, Name));
+
     /// <summary>Closes the image after the requests in flight, and releases its lock.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -149,12 +162,25 @@ internal sealed class RbdImage : IAsyncDisposable
 
     private static RbdImage Open(RbdTarget target, bool readOnly, bool caches)
     {
-        var cluster = RbdCluster.Connect(target, caches);
+        try
+        {
+            return OpenOnce(target, readOnly, caches);
+        }
+        catch (BlockException e) when (e.Errno == RbdErrors.Shutdown && target.SharesConnection)
+        {
+            // the client that was joined had been blocklisted because of another image
+            return OpenOnce(target, readOnly, caches);
+        }
+    }
+
+    private static RbdImage OpenOnce(RbdTarget target, bool readOnly, bool caches)
+    {
+        var cluster = RbdCluster.Connect(target, caches, readOnly);
         try
         {
             int opened = readOnly ? LibRbd.OpenReadOnly(cluster.Pool, target.Image, out nint handle, target.Snapshot)
                 : LibRbd.Open(cluster.Pool, target.Image, out handle, null);
-            RbdErrors.Check(opened, $"error reading header from {target.Spec}");
+            RbdErrors.Check(opened, $"error reading header from {target.Spec}", RbdErrors.OfImage(target));
             try
             {
                 var image = new RbdImage(cluster, handle, target, readOnly);
@@ -171,8 +197,13 @@ internal sealed class RbdImage : IAsyncDisposable
                 throw;
             }
         }
-        catch
+        catch (Exception e)
         {
+            if (e is BlockException { Errno: RbdErrors.Shutdown })
+            {
+                cluster.Retire();
+            }
+
             cluster.Dispose();
             throw;
         }
@@ -180,7 +211,7 @@ internal sealed class RbdImage : IAsyncDisposable
 
     private static void Create(RbdTarget target, long length, long? objectSize)
     {
-        using var cluster = RbdCluster.Connect(target, caches: false);
+        using var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
         LibRbd.CreateOptions(out nint options);
         try
         {
@@ -189,7 +220,8 @@ internal sealed class RbdImage : IAsyncDisposable
                 RbdErrors.Check(LibRbd.SetOption(options, LibRbd.OptionOrder, (ulong)long.Log2(bytes)), "cannot set the size of objects");
             }
 
-            RbdErrors.Check(LibRbd.Create(cluster.Pool, target.Image, (ulong)length, options), $"error rbd create of {target.Spec}");
+            int created = LibRbd.Create(cluster.Pool, target.Image, (ulong)length, options);
+            RbdErrors.Check(created, $"error rbd create of {target.Spec}", RbdErrors.OfImage(target));
         }
         finally
         {

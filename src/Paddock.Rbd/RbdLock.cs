@@ -22,7 +22,8 @@ internal static unsafe class RbdLock
     /// <exception cref="BlockException">Another client has it (<see cref="BlockError.Busy"/>): the message names the client.</exception>
     public static void Acquire(nint image, long ownId, string name)
     {
-        if (OwnerOf(image) is { } owner && owner.Id != ownId && IsAlive(image, owner.Id))
+        // another image of this client has another watch
+        if (FindOwner(image, name) is { } owner && IsAlive(image, owner, isOwn: owner.Id == ownId, name))
         {
             throw Refusal(name, owner);
         }
@@ -31,14 +32,20 @@ internal static unsafe class RbdLock
         int result = LibRbd.AcquireLock(image, LibRbd.LockExclusive);
         if (result == ReadOnlyError)
         {
-            throw Refusal(name, OwnerOf(image));
+            throw Refusal(name, FindOwner(image, name));
         }
 
         RbdErrors.Check(result, $"cannot acquire the exclusive lock of '{name}'");
     }
 
+    /// <summary>The client that has the lock and is alive, as far as the cluster knows; null if there is none.</summary>
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public static RbdOwner? FindLiving(nint image, string name)
+        => FindOwner(image, name) is { } owner && IsAlive(image, owner, isOwn: false, name) ? owner : null;
+
     /// <summary>The client that has the lock; null if none has.</summary>
-    public static RbdOwner? OwnerOf(nint image)
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public static RbdOwner? FindOwner(nint image, string name)
     {
         nuint size = 1024;
         while (true)
@@ -53,18 +60,19 @@ internal static unsafe class RbdLock
                 continue;
             }
 
-            if (count <= 0)
+            RbdErrors.Check(count, $"cannot read the lock of '{name}'");
+            if (count == 0)
             {
                 return null;
             }
 
             string client = First(clients);
-            return new RbdOwner(client, First(addresses), IdOf(client));
+            return new RbdOwner(client, First(addresses), IdOf(client), WatchOf(First(cookies)));
         }
     }
 
     // a client that has the image open watches its header; the watch of a dead one ends after 30 seconds
-    private static bool IsAlive(nint image, long id)
+    private static bool IsAlive(nint image, RbdOwner owner, bool isOwn, string name)
     {
         nuint count = 16;
         while (true)
@@ -79,17 +87,14 @@ internal static unsafe class RbdLock
                     continue;
                 }
 
+                RbdErrors.Check(result, $"cannot list the clients of '{name}'");
                 bool isAlive = false;
-                for (nuint i = 0; result >= 0 && i < count; i++)
+                for (nuint i = 0; i < count; i++)
                 {
-                    isAlive |= watchers[i].Id == id;
+                    isAlive |= watchers[i].Id == owner.Id && (!isOwn || watchers[i].Cookie == owner.Watch);
                 }
 
-                if (result >= 0)
-                {
-                    LibRbd.FreeWatchers(watchers, count);
-                }
-
+                LibRbd.FreeWatchers(watchers, count);
                 return isAlive;
             }
             finally
@@ -107,6 +112,11 @@ internal static unsafe class RbdLock
 
     private static string First(byte[] list) => Encoding.UTF8.GetString(list.AsSpan(0, Math.Max(Array.IndexOf(list, (byte)0), 0)));
 
+    // the cookie of a lock is "auto NUMBER", with the number of the owner's watch
+    private static ulong WatchOf(string cookie)
+        => ulong.TryParse(cookie.AsSpan(cookie.LastIndexOf(' ') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ulong watch)
+            ? watch : 0;
+
     private static long IdOf(string client)
         => client.StartsWith(ClientPrefix, StringComparison.Ordinal)
             && long.TryParse(client.AsSpan(ClientPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long id) ? id : -1;
@@ -116,7 +126,8 @@ internal static unsafe class RbdLock
 /// <param name="Client">Its name in the cluster: client.NUMBER.</param>
 /// <param name="Address">Its address, IP:PORT/NONCE.</param>
 /// <param name="Id">The number in its name; -1 if it has another name.</param>
-internal sealed record RbdOwner(string Client, string Address, long Id)
+/// <param name="Watch">The number of its watch of the image; 0 if it is not known.</param>
+internal sealed record RbdOwner(string Client, string Address, long Id, ulong Watch)
 {
     public override string ToString() => Address.Length > 0 ? $"{Client} at {Address}" : Client;
 }

@@ -5,7 +5,8 @@ namespace Paddock.Rbd;
 
 /// <summary>The requests of one image: those that have completed are used again, so that a request allocates nothing.</summary>
 /// <param name="name">Name of the image, for messages.</param>
-internal sealed class RbdOperations(string name) : IDisposable
+/// <param name="loss">Takes down that the client was blocklisted.</param>
+internal sealed class RbdOperations(string name, OwnershipLoss loss) : IDisposable
 {
     private const int MaxIdle = 1024;
 
@@ -53,8 +54,14 @@ internal sealed class RbdOperations(string name) : IDisposable
             RbdRequestKind.Discard => "discarding",
             _ => "flushing",
         };
-        return RbdErrors.Of(result, request.Kind == RbdRequestKind.Flush ? $"{what} '{name}'"
+        var failure = RbdErrors.Of(result, request.Kind == RbdRequestKind.Flush ? $"{what} '{name}'"
             : $"{what} '{name}' at offset {request.Offset}, length {request.Length}");
+        if (failure.Error == BlockError.NotOwner)
+        {
+            loss.Set(failure.Message);
+        }
+
+        return failure;
     }
 
     /// <inheritdoc/>

@@ -37,6 +37,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Func<TSocket, TClient?> _meet;
     private readonly Action<TClient> _begin;
+    private readonly Action<TClient>? _discard;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<(IDisposable Listener, Task Loop)> _listeners = [];
     private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -49,13 +50,17 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     /// <param name="whenFull">What to do with a client when the connection limit is reached.</param>
     /// <param name="meet">Creates a client for a socket and takes ownership of the socket; returns null if it cannot be served.</param>
     /// <param name="begin">Starts to serve it on another thread, which must call <see cref="Leave"/> at the end.</param>
+    /// <param name="discard">Releases what a client holds that is not served: the server stops, or <paramref name="begin"/> failed.</param>
     /// <param name="time">The clock.</param>
-    public Reception(int limit, WhenFull whenFull, Func<TSocket, TClient?> meet, Action<TClient> begin, TimeProvider? time = null)
+    public Reception(
+        int limit, WhenFull whenFull, Func<TSocket, TClient?> meet, Action<TClient> begin, Action<TClient>? discard = null,
+        TimeProvider? time = null)
     {
         _places = new SemaphoreSlim(limit);
         _whenFull = whenFull;
         _meet = meet;
         _begin = begin;
+        _discard = discard;
         _time = time ?? TimeProvider.System;
     }
 
@@ -361,6 +366,11 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         {
             GiveBack(hasPlace);
             Refused?.Invoke(socket);
+            if (client is not null)
+            {
+                _discard?.Invoke(client);
+            }
+
             socket.Dispose();
             return;
         }
@@ -374,6 +384,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         {
             // no thread is available: disconnect the client
             client.Abort();
+            _discard?.Invoke(client);
             socket.Dispose();
             Leave(client);
             throw;

@@ -39,7 +39,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
 
         (_target, _subsystem, _options) = (target, subsystem, options);
         _reception = new Reception<Socket, ClientConnection>(
-            1, WhenFull.Wait, Meet, Begin, options.Time);
+            1, WhenFull.Wait, Meet, Begin, End, options.Time);
         _reception.Evicted += _ => options.Log?.Invoke("a client that agreed on no version is disconnected: another waits");
     }
 
@@ -141,7 +141,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
         var latencies = _latencies.Open();
         try
         {
-            return new ClientConnection(socket, _target, _subsystem, _options, latencies);
+            return new ClientConnection(socket, _target, _subsystem, _options, latencies, Task.WhenAll(Ending()));
         }
         catch (Exception e) when (e is IOException or InvalidOperationException)
         {
@@ -171,6 +171,15 @@ internal sealed class VfioUserServer : IAsyncDisposable
         Notify(why is not null && !connection.HasAgreed ? ClientChange.Rejected : ClientChange.Disconnected, connection, why);
         lock (_lock)
         {
+            End(connection);
+            _reception.Leave(connection);
+        }
+    }
+
+    private void End(ClientConnection connection)
+    {
+        lock (_lock)
+        {
             // a disk that hangs must not keep the next client waiting
             var end = EndAsync(connection);
             _ending.Add(end);
@@ -178,7 +187,6 @@ internal sealed class VfioUserServer : IAsyncDisposable
             connection.Dispose();
             _past = _past.With(connection);
             _latencies.Close(connection.Latencies);
-            _reception.Leave(connection);
         }
     }
 

@@ -37,7 +37,7 @@ public sealed class VhostUserServer : IAsyncDisposable
         _device = new VirtioBlkDevice(
             disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial, Buffers = options.Buffers });
         _reception = new Reception<Socket, FrontEndConnection>(
-            1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, options.Time)
+            1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, time: options.Time)
         {
             IdleEviction = IdleEviction,
         };
@@ -90,9 +90,13 @@ public sealed class VhostUserServer : IAsyncDisposable
     public async Task StopAsync()
     {
         await _reception.StopAsync(TimeSpan.Zero);
-        if (!_disk.IsReadOnly)
+        try
         {
-            await _disk.FlushAsync();
+            await (_disk.IsReadOnly ? ValueTask.CompletedTask : _disk.FlushAsync());
+        }
+        catch (BlockException e) when (e.Error == BlockError.NotOwner)
+        {
+            // its owner flushes it
         }
     }
 

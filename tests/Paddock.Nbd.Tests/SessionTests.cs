@@ -480,6 +480,12 @@ public class SessionTests
     }
 
     [Fact]
+    public void Image_that_is_owned_elsewhere_is_reported_as_a_server_that_shuts_down()
+        => Assert.Equal(
+            NbdError.Shutdown,
+            Paddock.Nbd.Server.ReplyFormat.Map(new BlockException(BlockError.NotOwner, "on standby"), NbdCommand.Read));
+
+    [Fact]
     public void File_size_limit_error_is_the_same_as_of_qemu_nbd()
     {
         var failure = new BlockException(BlockError.TooLarge, "File too large");

@@ -111,7 +111,9 @@ public class LockTests(CephCluster cluster)
         }
 
         Assert.Contains("blocklisted", failure.Message, StringComparison.Ordinal);
-        Assert.Equal(108, failure.Errno);
+        Assert.Equal((BlockError.NotOwner, 108), (failure.Error, failure.Errno));
+        await storage.Lost.WaitAsync(limit.Token);
+        Assert.Contains("blocklisted", storage.LossReason, StringComparison.Ordinal);
         await Assert.ThrowsAsync<BlockException>(async () => await storage.FlushAsync(limit.Token));
         Assert.False(storage.Image.IsOwner);
     }

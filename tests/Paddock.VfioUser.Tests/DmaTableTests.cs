@@ -14,6 +14,7 @@ public sealed class DmaTableTests : IDmaMessages, IDisposable
     private readonly DeviceMemory _memory = new(1 << 20);
     private readonly DmaTable _table;
     private readonly List<(ulong Address, int Length)> _messages = [];
+    private int _suspensions;
 
     public DmaTableTests() => _table = new DmaTable(this);
 
@@ -74,6 +75,27 @@ public sealed class DmaTableTests : IDmaMessages, IDisposable
         Assert.True(_table.TryRemove(0x1000, 0x2000));
         Assert.Equal((0, 0ul), (_table.Count, _table.MappedBytes));
         Assert.False(_table.TryRead(0x1000, new byte[1]));
+    }
+
+    [Fact]
+    public void Copy_that_waits_for_its_region_fails_when_it_is_stopped()
+    {
+        Add(0, 0x1000);
+        _table.Clear();
+        bool? written = null;
+        var copy = new Thread(() => written = _table.TryWrite(0, [1, 2, 3, 4]));
+        copy.Start();
+        Assert.True(SpinWait.SpinUntil(() => copy.ThreadState == ThreadState.WaitSleepJoin || !copy.IsAlive, TimeSpan.FromSeconds(30)));
+        _table.Stop();
+        Add(0, 0x1000);
+        copy.Join();
+        Assert.False(written);
+        Assert.Equal(new byte[4], _memory.Span(0, 4).ToArray());
+        Assert.Equal(1, _suspensions);
+        Assert.False(_table.TryRead(0, new byte[4]));
+        _table.Resume();
+        Assert.True(_table.TryRead(0, new byte[4]));
+        Assert.Equal(0, _suspensions);
     }
 
     [Theory]
@@ -154,6 +176,10 @@ public sealed class DmaTableTests : IDmaMessages, IDisposable
         _messages.Add((address, from.Length));
         return true;
     }
+
+    void IDmaMessages.Suspend() => _suspensions++;
+
+    void IDmaMessages.Resume() => _suspensions--;
 
     public void Dispose()
     {

@@ -117,12 +117,93 @@ public sealed class StormTests : IDisposable
         first.Dispose();
         queue.Dispose();
         using var others = new DeviceMemory(8 << 20);
-        using (var second = NvmeDriver.Start(bench.Connect(), others))
+        var device = new PciDevice(bench.Connect());
+        device.Greet();
+        Assert.Equal(0, device.Map(others));
+        Assert.Equal(0u, device.Read32(NvmeDriver.Bar, NvmeDriver.Csts));
+        _release.SetResult();
+        using var second = new NvmeDriver(device, others);
+        second.EnableController();
+        NvmeDriver.Check(second.Identify(1), "identify");
+    }
+
+    [Fact]
+    public async Task Controller_is_not_ready_before_the_writes_of_its_predecessor_have_ended()
+    {
+        await using var bench = await Bench.StartAsync();
+        Hold(bench.Disk, DeviceCall.Write);
+        var first = NvmeDriver.Start(bench.Connect(), _memory);
+        var queue = first.CreateQueue(1, 64);
+        ulong data = first.Reserve(Block);
+        _memory.Span(data, Block).Fill(1);
+        queue.Put(NvmeDriver.Write, 1, data, Block, 0, 0, 7);
+        queue.Ring();
+        Assert.True(SpinWait.SpinUntil(() => bench.Disk.Count(DeviceCall.Write) > 0, TimeSpan.FromSeconds(30)));
+        first.Dispose();
+        queue.Dispose();
+        using var others = new DeviceMemory(8 << 20);
+        var device = new PciDevice(bench.Connect());
+        device.Greet();
+        Assert.Equal(0, device.Map(others));
+        using var second = new NvmeDriver(device, others);
+        var start = Task.Run(() => second.EnableController(), TestContext.Current.CancellationToken);
+        Assert.True(SpinWait.SpinUntil(() => (device.Read32(NvmeDriver.Bar, NvmeDriver.Cc) & 1) == 1, TimeSpan.FromSeconds(30)));
+        for (int i = 0; i < 100; i++)
         {
-            NvmeDriver.Check(second.Identify(1), "identify");
+            Assert.Equal(0u, device.Read32(NvmeDriver.Bar, NvmeDriver.Csts));
         }
 
         _release.SetResult();
+        await start;
+        using var next = second.CreateQueue(1, 64);
+        ulong page = second.Reserve(Block);
+        others.Span(page, Block).Fill(2);
+        NvmeDriver.Check(next.Run(NvmeDriver.Write, 1, page, Block, 0, 0, 7), "write");
+        byte[] stored = new byte[Block];
+        await bench.Disk.ReadAsync(0, stored, TestContext.Current.CancellationToken);
+        Assert.Equal(-1, stored.AsSpan().IndexOfAnyExcept((byte)2));
+    }
+
+    // a DMA_WRITE in flight is given up, and the completion, which would follow it, is never sent
+    [Fact]
+    public async Task No_DMA_message_is_sent_after_the_reply_to_a_reset()
+    {
+        await using var bench = await Bench.StartAsync();
+        var held = new List<MessageHeader>();
+        bool holds = false;
+        var client = new VfioClient(VfioClient.ConnectSocket(bench.SocketPath))
+        {
+            Memory = _memory,
+            Answers = header =>
+            {
+                bool isHeld = Volatile.Read(ref holds) && header.Command == Command.DmaWrite;
+                if (isHeld)
+                {
+                    held.Add(header);
+                }
+
+                return !isHeld;
+            },
+        };
+        using var driver = NvmeDriver.Start(client, _memory, withFile: false);
+        Volatile.Write(ref holds, true);
+        driver.Admin.Put(6, 0, driver.Buffer, Block, 1);
+        driver.Admin.Ring();
+        long before = client.DmaMessages;
+        Assert.True(SpinWait.SpinUntil(() => held.Count == 1, TimeSpan.FromSeconds(30)));
+        driver.Device.Write32(NvmeDriver.Bar, NvmeDriver.Cc, 0);
+        Assert.Equal(0u, driver.Device.Read32(NvmeDriver.Bar, NvmeDriver.Csts));
+        long sent = client.DmaMessages;
+        Assert.True(sent > before);
+        byte[] late = new byte[MessageHeader.Size + DmaAccess.Size];
+        new MessageHeader(held[0].Id, Command.DmaWrite, (uint)late.Length, HeaderFlags.Reply).WriteTo(late);
+        client.SendRaw(late);
+        Volatile.Write(ref holds, false);
+
+        // ready only after the end of the previous worker
+        driver.Restart();
+        Assert.Equal(sent, client.DmaMessages);
+        NvmeDriver.Check(driver.Identify(1), "identify");
     }
 
     [Fact]
@@ -183,15 +264,47 @@ public sealed class StormTests : IDisposable
         NvmeDriver.Check(next.Identify(1), "identify");
     }
 
+    // a copy by this process itself would raise SIGBUS
+    [Fact]
+    public async Task Truncated_memory_fails_the_commands_that_use_it()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var driver = NvmeDriver.Start(bench.Connect(), _memory);
+        using var queue = driver.CreateQueue(1, 16);
+        string path = Path.GetTempFileName();
+        using (var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite))
+        {
+            const ulong at = 1ul << 32;
+            RandomAccess.SetLength(file, 1 << 20);
+            RandomAccess.Write(file, new byte[] { 1, 2, 3, 4 }, 0);
+            Assert.Equal(0, driver.Device.Map(new DmaMap(DmaFlags.Readable | DmaFlags.Writable, 0, at, 1 << 20), file));
+            NvmeDriver.Check(queue.Run(NvmeDriver.Write, 1, at, Block, 0, 0, 7), "write");
+            NvmeDriver.Check(queue.Run(NvmeDriver.Read, 1, at + Block, Block, 0, 0, 7), "read");
+            byte[] stored = new byte[4];
+            RandomAccess.Read(file, stored, Block);
+            Assert.Equal(new byte[] { 1, 2, 3, 4 }, stored);
+            Assert.Equal(0, driver.Device.Client.DmaMessages);
+            RandomAccess.SetLength(file, 0);
+            const int dataTransferError = 4;
+            Assert.Equal(dataTransferError, queue.Run(NvmeDriver.Write, 1, at, Block, 0, 0, 7).Code);
+            Assert.Equal(dataTransferError, queue.Run(NvmeDriver.Read, 1, at, Block, 0, 0, 7).Code);
+        }
+
+        File.Delete(path);
+        NvmeDriver.Check(driver.Identify(1), "identify");
+    }
+
     public void Dispose()
     {
         _release.TrySetResult();
         _memory.Dispose();
     }
 
-    private void HoldReads(TestDevice disk) => disk.Around = async (request, forward) =>
+    private void HoldReads(TestDevice disk) => Hold(disk, DeviceCall.Read);
+
+    private void Hold(TestDevice disk, DeviceCall call) => disk.Around = async (request, forward) =>
     {
-        if (request.Call == DeviceCall.Read)
+        if (request.Call == call)
         {
             await _release.Task;
         }

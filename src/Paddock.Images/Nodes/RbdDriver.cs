@@ -79,7 +79,7 @@ internal sealed class RbdDriver() : NodeDriver(DriverName, NodeKind.Protocol)
             throw new ToolException("rbd snapshots are read-only");
         }
 
-        var storage = await OpenAsync(target, settings.ReadOnly, settings.Cache);
+        var storage = await OpenAsync(target with { SharesConnection = settings.SharesConnections }, settings.ReadOnly, settings.Cache);
         return new ImageNode { Driver = Name, Storage = storage, ObjectSize = ObjectSizeOf(storage) };
     }
 

@@ -102,7 +102,7 @@ internal readonly struct ReplyFormat(HeaderForm form)
         BlockError.TooLarge => command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Overflow,
         BlockError.ReadOnly or BlockError.NotPermitted => NbdError.NotPermitted,
         BlockError.NoMemory => NbdError.NoMemory,
-        BlockError.Cancelled => NbdError.Shutdown,
+        BlockError.Cancelled or BlockError.NotOwner => NbdError.Shutdown,
         _ => NbdError.Io,
     };
 }

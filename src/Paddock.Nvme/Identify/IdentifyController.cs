@@ -16,6 +16,7 @@ namespace Paddock.Nvme.Identify;
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
 /// 524   1    FNA      84  8  RTD3R, RTD3E in microseconds               260  1  FRMW
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
+/// 342   1    ANATT in s            343  1  ANACAP           344  4   ANAGRPMAX                348  4  NANAGRPID
 /// 280   32   TNVMCAP, UNVMCAP               352  4  PELS in 64 KiB
 /// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
 /// </code>
@@ -34,8 +35,14 @@ internal sealed record IdentifyController
     /// <summary>Keep alive granularity, in 100 ms.</summary>
     public const ushort KeepAliveGranularity = 1;
 
+    /// <summary>ANATT: seconds for which a host waits for a change of the access state to end.</summary>
+    public const byte AccessTransitionSeconds = 30;
+
     /// <summary>Asynchronous events: namespace attributes (8), telemetry (10), zone descriptors (27).</summary>
     public const uint EventsOffered = (1u << 8) | (1u << 10) | (1u << 27);
+
+    /// <summary>Asynchronous event: the access state of a group of namespaces has changed (11).</summary>
+    public const uint AccessEventOffered = 1u << 11;
 
     /// <summary>Size of the persistent event log at most, in units of 64 KiB.</summary>
     public const uint EventLogUnits = 8;
@@ -44,6 +51,12 @@ internal sealed record IdentifyController
     public const byte EventRequestLimit = 3;
 
     private const byte AdministersIo = 1, IsDiscovery = 2;
+
+    // CMIC
+    private const byte SeveralControllers = 1 << 1, AccessReporting = 1 << 3;
+
+    // ANACAP: all five states; the group of a namespace does not change while it is attached
+    private const byte AccessStates = 0x1F, KeepsGroup = 1 << 6;
 
     // traffic counts as keep alive; a list of namespace granularities
     private const uint TrafficKeepsAlive = 1 << 6, HasGranularity = 1 << 7;
@@ -96,6 +109,9 @@ internal sealed record IdentifyController
     /// <summary>Whether several controllers share the namespaces. Linux 6.12 then loses the zone limits on its multipath node.</summary>
     public bool Shared { get; init; }
 
+    /// <summary>The greatest identifier of a group of namespaces whose access state is reported (ANA); 0: none is.</summary>
+    public uint AccessGroups { get; init; }
+
     /// <summary>Longest transfer, in bytes: a power of two times 4 KiB.</summary>
     public required int MaxTransfer { get; init; }
 
@@ -137,13 +153,14 @@ internal sealed record IdentifyController
         f.Padded(4, 20, SerialNumber);
         f.Padded(24, 40, Model);
         f.Padded(64, 8, Firmware);
-        f.U8(76, (byte)(Shared ? 2 : 0));
+        bool reportsAccess = AccessGroups > 0;
+        f.U8(76, (byte)((Shared || reportsAccess ? SeveralControllers : 0) | (reportsAccess ? AccessReporting : 0)));
         f.U8(77, (byte)int.Log2(MaxTransfer / 4096));
         f.U16(78, ControllerId);
         f.U32(80, Properties.Version20);
         f.U32(84, Discovery ? 0 : ResumeMicroseconds);
         f.U32(88, Discovery ? 0 : ShutdownMicroseconds);
-        f.U32(92, Discovery ? 0 : EventsOffered);
+        f.U32(92, Discovery ? 0 : EventsOffered | (reportsAccess ? AccessEventOffered : 0));
         f.U32(96, (IsFabric ? TrafficKeepsAlive : 0) | (Capacity is null ? 0 : HasGranularity));
         f.U8(111, Discovery ? IsDiscovery : AdministersIo);
         f.U16(256, AdminCommands);
@@ -157,6 +174,14 @@ internal sealed record IdentifyController
         f.U128(280, (UInt128)(Capacity?.Total ?? 0));
         f.U128(296, (UInt128)(Capacity?.Free ?? 0));
         f.U16(320, IsFabric ? KeepAliveGranularity : (ushort)0);
+        if (reportsAccess)
+        {
+            f.U8(342, AccessTransitionSeconds);
+            f.U8(343, AccessStates | KeepsGroup);
+            f.U32(344, AccessGroups);
+            f.U32(348, AccessGroups);
+        }
+
         f.U32(352, Discovery ? 0 : EventLogUnits);
         f.U8(512, 0x66);
         f.U8(513, 0x44);

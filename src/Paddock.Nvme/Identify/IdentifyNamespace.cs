@@ -1,3 +1,4 @@
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -26,7 +27,7 @@ internal static class IdentifyNamespace
     /// 0   8  NSZE     25  1  NLBAF, 0's based   30  1  NMIC     48  16 NVMCAP
     /// 8   8  NCAP     26  1  FLBAS              32  1  FPI      64  10 NPWG, NPWA, NPDG, NPDA, NOWS, 0's based, 2 bytes each
     /// 16  8  NUSE     24  1  NSFEAT             33  1  DLFEAT   99  1  NSATTR    104 16  NGUID
-    /// 74  2  MSSRL    76  4  MCL                80  1  MSRC, 0's based
+    /// 74  2  MSSRL    76  4  MCL                80  1  MSRC     92  4  ANAGRPID
     /// 128 4  LBAF0: MS (2), LBADS (1), RP (1)
     /// </code>
     /// A qcow2 image writes best in whole clusters: a smaller write to a new cluster is completed with zeroes or with data of the backing
@@ -40,14 +41,18 @@ internal static class IdentifyNamespace
         ulong capacity = (ulong)(ns.CapacityBytes >> ns.BlockShift);
         f.U64(0, ns.Blocks);
         f.U64(8, capacity);
-        f.U64(16, capacity);
-        f.U8(30, (byte)(shared || ns.IsShared ? 1 : 0));
+
+        // of a namespace that cannot be used, the space in use and the capacity in bytes are not known (8.1.2.7)
+        bool isKnown = ns.AnaGroup?.State is not (AnaState.Inaccessible or AnaState.PersistentLoss);
+        f.U64(16, isKnown ? capacity : 0);
+        f.U8(30, SharingOf(ns, shared));
         f.U8(32, (byte)(progressSupported | ns.FormatPercentLeft));
         f.U8(33, ReadsZeroes);
-        f.U128(48, (UInt128)ns.Device.Length);
+        f.U128(48, isKnown ? (UInt128)ns.Device.Length : 0);
         f.U16(74, CopyCommands.MaxRangeBlocks);
         f.U32(76, CopyCommands.MaxBlocks(ns));
         f.U8(80, CopyCommands.MaxRanges - 1);
+        f.U32(92, ns.AnaGroup?.Id ?? 0);
         f.U8(99, (byte)(ns.Device.IsReadOnly ? WriteProtected : 0));
         ns.Identifier.TryWriteBytes(to[104..], bigEndian: true, out _);
         if (ns.CanChangeFormat)
@@ -62,6 +67,9 @@ internal static class IdentifyNamespace
 
         WriteOptimal(f, ns);
     }
+
+    // NMIC: controllers of another server have a namespace with a group, too
+    private static byte SharingOf(NvmeNamespace ns, bool shared) => (byte)(shared || ns.IsShared || ns.AnaGroup is not null ? 1 : 0);
 
     // the fields are valid if NSFEAT has bit 4; Linux ignores the one for writes of zoned namespaces, which write at the pointer anyway
     private static void WriteOptimal(in Fields f, NvmeNamespace ns)
@@ -111,12 +119,14 @@ internal static class IdentifyNamespace
         }
     }
 
-    /// <summary>The namespace whatever its command set, CNS 08h (NVMe base 2.0, figure 280): NMIC at 1, NSATTR at 8, NSTAT at 14.</summary>
+    /// <summary>The namespace whatever its command set, CNS 08h (NVMe base 2.0, figure 280): NMIC at 1, ANAGRPID (4) at 4, NSATTR at 8,
+    /// NSTAT at 14.</summary>
     public static void WriteIndependent(Span<byte> to, NvmeNamespace ns, bool shared)
     {
         to[..Size].Clear();
         var f = new Fields(to);
-        f.U8(1, (byte)(shared || ns.IsShared ? 1 : 0));
+        f.U8(1, SharingOf(ns, shared));
+        f.U32(4, ns.AnaGroup?.Id ?? 0);
         f.U8(8, (byte)(ns.Device.IsReadOnly ? WriteProtected : 0));
         f.U8(14, 1);
     }

@@ -1,3 +1,4 @@
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -61,7 +62,7 @@ internal static class LogPages
         {
             Discovery when controller.IsDiscovery => controller.DiscoveryPage(),
             _ when controller.IsDiscovery => null,
-            Supported => SupportedPages(),
+            Supported => SupportedPages(controller),
             Errors => ErrorsOf(controller, forgets),
             Smart => SmartLog.Of(controller, forgets),
             Firmware => FirmwareOf(),
@@ -69,6 +70,7 @@ internal static class LogPages
             Effects => EffectsLogs.Commands(controller, (byte)(entry.Dword14 >> 24)),
             HostTelemetry => controller.Subsystem.Telemetry.HostInitiated(controller, creates: (specific & 1) != 0),
             ControllerTelemetry => controller.Subsystem.Telemetry.ControllerInitiated(controller, forgets),
+            AnaLog.Id when controller.Subsystem.ReportsAccess => AnaLog.Of(controller, (specific & AnaLog.GroupsOnly) != 0, forgets),
             BlockStatus => BlockStatusPage(),
             FeatureEffects => EffectsLogs.Features(controller),
 
@@ -92,7 +94,7 @@ internal static class LogPages
     }
 
     // 4 bytes for each page: bit 0, supported; of the telemetry and event logs, in 31:16, what LSP may be
-    private static byte[] SupportedPages()
+    private static byte[] SupportedPages(Controller controller)
     {
         const ushort establishesHeader = 1;
         var page = new byte[1024];
@@ -101,6 +103,7 @@ internal static class LogPages
             page[4 * id] = 1;
         }
 
+        page[4 * AnaLog.Id] = (byte)(controller.Subsystem.ReportsAccess ? 1 : 0);
         new Fields(page).U16((4 * PersistentEvents) + 2, establishesHeader);
         return page;
     }

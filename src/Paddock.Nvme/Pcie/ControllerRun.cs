@@ -40,7 +40,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     private readonly IInterrupts _interrupts;
     private readonly InterruptPin _pin;
     private readonly AdminQueues _admin;
-    private readonly DmaGate _gate = new();
+    private readonly DmaGate _gate;
     private readonly WorkSignal _signal = new();
     private readonly DoorbellTable _doorbells;
     private readonly QueueSet _queues;
@@ -64,6 +64,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     {
         (_controller, _options, _memory, _interrupts, _pin, _admin) = (controller, options, memory, interrupts, pin, admin);
         int pairs = options.IoQueues + 1;
+        _gate = new DmaGate(memory);
         _doorbells = new DoorbellTable(doorbells, pairs);
         _queues = new QueueSet(_doorbells, new ShadowDoorbells(memory, pairs), pin, pairs);
         _budget = new MemoryBudget(controller.Target.Options.ConnectionBytes);

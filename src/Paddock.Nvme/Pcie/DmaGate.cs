@@ -1,16 +1,12 @@
-using System.Diagnostics;
-
 namespace Paddock.Nvme.Pcie;
 
 /// <summary>
 /// Lets one thread, the worker, access the host's memory and raise interrupts; other threads end or pause that. Entering costs next to
 /// nothing: who closes the gate pays with a barrier in every thread.
 /// </summary>
-internal sealed class DmaGate
+/// <param name="memory">The memory; accesses that wait for its host fail when the gate closes, since the host may wait for that.</param>
+internal sealed class DmaGate(IDeviceMemory memory)
 {
-    // far above the time that a copy takes; an access by messages may wait for the very peer that waits for this call
-    private const int MostMilliseconds = 50;
-
     private volatile bool _inside, _paused, _closed;
 
     /// <summary>Whether the gate is closed; it never opens again.</summary>
@@ -39,7 +35,7 @@ internal sealed class DmaGate
     /// <summary>Closes the gate from the thread that uses it.</summary>
     public void CloseOwn() => _closed = true;
 
-    /// <summary>Closes the gate, and waits for accesses that have begun; for those by messages only so long.</summary>
+    /// <summary>Closes the gate, and waits until no access is in progress.</summary>
     public void Close()
     {
         _closed = true;
@@ -58,12 +54,14 @@ internal sealed class DmaGate
 
     private void Settle()
     {
+        memory.Stop();
         Interlocked.MemoryBarrierProcessWide();
-        long since = Stopwatch.GetTimestamp();
         var spinner = default(SpinWait);
-        while (_inside && Stopwatch.GetElapsedTime(since).TotalMilliseconds < MostMilliseconds)
+        while (_inside)
         {
-            spinner.SpinOnce(sleep1Threshold: -1);
+            spinner.SpinOnce();
         }
+
+        memory.Resume();
     }
 }

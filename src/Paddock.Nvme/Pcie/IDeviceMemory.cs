@@ -2,7 +2,7 @@ namespace Paddock.Nvme.Pcie;
 
 /// <summary>
 /// Memory of the host as the device reads and writes it. Every call copies: nothing of the memory is held after it returns, so a mapping
-/// may vanish between two calls. Called on threads of the device only (its worker), never on the thread that answers messages.
+/// may vanish between two calls. Data are copied on threads of the device only (its worker), never on the thread that answers messages.
 /// </summary>
 internal interface IDeviceMemory
 {
@@ -16,4 +16,13 @@ internal interface IDeviceMemory
     /// </summary>
     /// <returns>False when the range is not wholly mapped or not writable, or the session has ended.</returns>
     bool TryWrite(ulong address, ReadOnlySpan<byte> from);
+
+    /// <summary>
+    /// Fails accesses that wait for a mapping or for the host, and new ones until <see cref="Resume"/>. Copies that have begun go on; this
+    /// call does not wait for them. Called on any thread; calls nest.
+    /// </summary>
+    void Stop();
+
+    /// <summary>Permits accesses after <see cref="Stop"/>.</summary>
+    void Resume();
 }

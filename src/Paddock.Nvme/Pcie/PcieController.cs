@@ -40,10 +40,10 @@ internal sealed class PcieController : IAsyncDisposable
     private readonly IDoorbells _doorbells;
     private readonly Lock _lock = new();
     private ControllerRun? _run;
-    private Task _quiet = Task.CompletedTask;
+    private Task _quiet;
     private uint _attributes, _shutdowns;
     private ulong _submission, _completion;
-    private bool _isMaster, _isOff, _isDisposed;
+    private bool _isMaster, _isOff, _isDisposed, _isFlushing, _flushesAgain;
 
     /// <param name="target">The target: limits and memory.</param>
     /// <param name="subsystem">The subsystem whose namespaces are offered.</param>
@@ -65,6 +65,11 @@ internal sealed class PcieController : IAsyncDisposable
         (_options, _memory, _interrupts) = (options, memory, interrupts);
         _pin = new InterruptPin(interrupts);
         _doorbells = options.MappedDoorbells ?? new OwnDoorbells(2 * (options.IoQueues + 1));
+        _quiet = options.After;
+        if (!_quiet.IsCompleted)
+        {
+            StartAfter(_quiet);
+        }
     }
 
     /// <summary>The controller's identifier in its subsystem.</summary>
@@ -306,7 +311,13 @@ internal sealed class PcieController : IAsyncDisposable
         if (((value >> Properties.ShutdownShift) & 3) != 0 && ((before >> Properties.ShutdownShift) & 3) == 0)
         {
             _controller.SetStatus(Properties.ShutdownRunning);
-            _ = ShutDownAsync(++_shutdowns);
+            _shutdowns++;
+            _flushesAgain = _isFlushing;
+            if (!_isFlushing)
+            {
+                _isFlushing = true;
+                _ = ShutDownAsync();
+            }
         }
     }
 
@@ -347,9 +358,11 @@ internal sealed class PcieController : IAsyncDisposable
         if (run is not null)
         {
             _quiet = run.QuietAsync();
-            _quiet.ContinueWith(_ => StartLater(), TaskScheduler.Default);
+            StartAfter(_quiet);
         }
     }
+
+    private void StartAfter(Task quiet) => quiet.ContinueWith(_ => StartLater(), TaskScheduler.Default);
 
     // a write of an earlier run must not reach the disk after one of the next: until all have ended, the controller is not ready
     private void StartLater()
@@ -363,17 +376,34 @@ internal sealed class PcieController : IAsyncDisposable
         }
     }
 
-    private async Task ShutDownAsync(uint number)
+    // one flush at a time, however often the host asks for a shutdown: those that come meanwhile share the next
+    private async Task ShutDownAsync()
     {
         // the thread that answers the host must not wait for the disk
         await Task.Yield();
-        bool isDurable = await _controller.FlushAllAsync();
-        lock (_lock)
+        while (true)
         {
-            if (number == _shutdowns)
+            uint number;
+            lock (_lock)
             {
-                _controller.SetStatus(isDurable ? Properties.ShutdownComplete : Properties.ShutdownComplete | Properties.Fatal);
-                _controller.ClearStatus(Properties.ShutdownRunning);
+                number = _shutdowns;
+                _flushesAgain = false;
+            }
+
+            bool isDurable = await _controller.FlushAllAsync();
+            lock (_lock)
+            {
+                if (number == _shutdowns)
+                {
+                    _controller.SetStatus(isDurable ? Properties.ShutdownComplete : Properties.ShutdownComplete | Properties.Fatal);
+                    _controller.ClearStatus(Properties.ShutdownRunning);
+                }
+
+                if (!_flushesAgain)
+                {
+                    _isFlushing = false;
+                    return;
+                }
             }
         }
     }

@@ -26,6 +26,12 @@ internal sealed record PcieOptions
     /// <summary>Counts the completed commands and how long they took.</summary>
     public LatencyTable Latencies { get; init; } = new();
 
+    /// <summary>
+    /// The end of earlier controllers in the same slot: the controller is not ready before it, since their writes must not reach the disk
+    /// after its own.
+    /// </summary>
+    public Task After { get; init; } = Task.CompletedTask;
+
     /// <summary>Doorbells that the host has mapped; null: the host writes them with <see cref="PcieController.WriteRegister"/>.</summary>
     public IDoorbells? MappedDoorbells { get; init; }
 }

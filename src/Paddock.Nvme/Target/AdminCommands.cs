@@ -1,3 +1,4 @@
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Logs;
 using Paddock.Nvme.Wire;
@@ -48,6 +49,13 @@ internal static class AdminCommands
             or AdminOpcode.NamespaceAttachment or AdminOpcode.FormatNvm)
         {
             return NvmeStatus.InvalidOpcode;
+        }
+
+        bool needsDisk = entry.Opcode is AdminOpcode.GetLbaStatus or AdminOpcode.NamespaceManagement or AdminOpcode.NamespaceAttachment
+            or AdminOpcode.FormatNvm;
+        if (needsDisk && AccessCheck.Of(controller, entry.NamespaceId) is not NvmeStatus.Success and var refusal)
+        {
+            return refusal;
         }
 
         switch (entry.Opcode)

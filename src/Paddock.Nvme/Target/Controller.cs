@@ -129,6 +129,7 @@ internal sealed class Controller(
         SubsystemNqn = subsystem.Nqn,
         Discovery = IsDiscovery,
         Shared = subsystem.Shared,
+        AccessGroups = subsystem.AccessGroupLimit,
         MaxTransfer = MaxTransfer,
         InCapsule = target.Options.InCapsuleBytes,
         QueueEntries = target.Options.QueueEntries,
@@ -345,6 +346,12 @@ internal sealed class Controller(
         bool all = true;
         foreach (var ns in Attached.All)
         {
+            // the server that has its data flushes them
+            if (ns.AccessRefusal != NvmeStatus.Success)
+            {
+                continue;
+            }
+
             try
             {
                 await ns.Device.FlushAsync();

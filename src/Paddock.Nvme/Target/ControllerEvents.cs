@@ -1,3 +1,4 @@
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -23,8 +24,9 @@ internal sealed class ControllerEvents
 {
     private const byte Error = 0, ErrorLog = 0x01;
     private const byte Notice = 2, NamespaceAttribute = 0x00, ZoneDescriptor = 0xEF, ChangedNamespaceLog = 0x04, ChangedZoneLog = 0xBF;
-    private const ulong TelemetryChanged = Notice | (0x02u << 8) | (0x08u << 16), TemperatureExceeded = 1 | (0x01u << 8) | (0x02u << 16);
-    private const int TemperatureBit = 1, NamespaceBit = 8, TelemetryBit = 10, ZoneBit = 27;
+    private const ulong TelemetryChanged = Notice | (0x02u << 8) | (0x08u << 16), TemperatureExceeded = 1 | (0x01u << 8) | (0x02u << 16),
+        AccessState = Notice | (0x03u << 8) | ((ulong)AnaLog.Id << 16);
+    private const int TemperatureBit = 1, NamespaceBit = 8, TelemetryBit = 10, AccessBit = 11, ZoneBit = 27;
     private const int MaxChangedZones = 511, MaxChangedNamespaces = 1024;
 
     private readonly Lock _lock = new();
@@ -172,6 +174,15 @@ internal sealed class ControllerEvents
         }
     }
 
+    /// <summary>Reports that the access state of a group of namespaces has changed (ANA change).</summary>
+    public void AccessChanged()
+    {
+        if ((Wanted & (1u << AccessBit)) != 0)
+        {
+            Tell(AccessState);
+        }
+    }
+
     /// <summary>Reports that the temperature is at a threshold or beyond it.</summary>
     public void TemperatureWarning()
     {
@@ -183,6 +194,9 @@ internal sealed class ControllerEvents
 
     /// <summary>The telemetry log has been read.</summary>
     public void ForgetTelemetry() => Forget(TelemetryChanged);
+
+    /// <summary>The ANA log has been read.</summary>
+    public void ForgetAccess() => Forget(AccessState);
 
     /// <summary>The SMART log has been read.</summary>
     public void ForgetHealth() => Forget(TemperatureExceeded);

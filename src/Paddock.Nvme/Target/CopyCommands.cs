@@ -122,7 +122,8 @@ internal static class CopyCommands
         }
 
         source = other;
-        return source.BlockShift == ns.BlockShift ? NvmeStatus.Success : NvmeStatus.IncompatibleNamespace;
+        return source.AccessRefusal is not NvmeStatus.Success and var refusal ? refusal
+            : source.BlockShift == ns.BlockShift ? NvmeStatus.Success : NvmeStatus.IncompatibleNamespace;
     }
 
     // ranges that follow each other are copied as one: their ends need not be those of clusters

@@ -1,3 +1,4 @@
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -62,6 +63,12 @@ internal sealed class Features
             return NvmeStatus.FeatureNotSaveable;
         }
 
+        bool isOfNamespace = (byte)entry.Dword10 == ErrorRecovery;
+        if (AccessCheck.OfSetFeatures(controller, entry.NamespaceId, isOfNamespace) is not NvmeStatus.Success and var refusal)
+        {
+            return refusal;
+        }
+
         uint value = entry.Dword11;
         switch ((byte)entry.Dword10)
         {
@@ -111,6 +118,11 @@ internal sealed class Features
         {
             command.Result = id == ErrorRecovery ? Changeable | OfNamespace : id == CommandSetProfile ? 0 : Changeable;
             return NvmeStatus.Success;
+        }
+
+        if (id == ErrorRecovery && AccessCheck.Of(controller, command.Entry.NamespaceId) is not NvmeStatus.Success and var refusal)
+        {
+            return refusal;
         }
 
         bool current = select == Current;

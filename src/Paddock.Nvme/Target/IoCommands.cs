@@ -44,6 +44,11 @@ internal static class IoCommands
             return new(controller.RefusalOf(entry.NamespaceId));
         }
 
+        if (ns.AccessRefusal is not NvmeStatus.Success and var refusal)
+        {
+            return refusal;
+        }
+
         int ticket = ns.Closing.TryEnter();
         if (ticket < 0)
         {
@@ -277,6 +282,12 @@ internal static class IoCommands
     {
         foreach (var ns in controller.Attached.All)
         {
+            // success would mean that the data of every namespace are durable
+            if (ns.AccessRefusal is not NvmeStatus.Success and var refusal)
+            {
+                return refusal;
+            }
+
             int ticket = ns.Closing.TryEnter();
             if (ticket < 0)
             {

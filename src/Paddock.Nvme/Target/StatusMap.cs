@@ -6,6 +6,8 @@ namespace Paddock.Nvme.Target;
 /// <summary>Maps failures of a block device to status codes, for all commands.</summary>
 internal static class StatusMap
 {
+    private const int PathRelated = 3;
+
     /// <summary>The status of a failure.</summary>
     /// <param name="failure">Exception of the device.</param>
     /// <param name="writing">Whether the command writes.</param>
@@ -25,7 +27,11 @@ internal static class StatusMap
 
     /// <summary>Whether the same command may succeed if the host sends it again.</summary>
     public static bool IsTransient(NvmeStatus status)
-        => status is NvmeStatus.TransientTransportError or NvmeStatus.CommandInterrupted or NvmeStatus.NamespaceNotReady;
+        => status is NvmeStatus.TransientTransportError or NvmeStatus.CommandInterrupted or NvmeStatus.NamespaceNotReady
+            || IsOfPath(status);
+
+    /// <summary>Whether the status is about the path (status code type 3): on another one the command may succeed.</summary>
+    public static bool IsOfPath(NvmeStatus status) => (ushort)status >> 8 == PathRelated;
 
     /// <summary>The status of a zone error.</summary>
     public static NvmeStatus Of(ZoneError reason) => reason switch

@@ -105,6 +105,9 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
         _target.Notify(new ClientNotice(ClientChange.Rejected, _peer, subsystem ?? "", why) { Host = host });
     }
 
+    /// <summary>Releases the memory of a connection that is never served.</summary>
+    public void GiveUp() => _input.Release();
+
     /// <summary>Reports the end of the connection; one that was opened and closed without a command is not reported.</summary>
     public void ReportEnd()
     {

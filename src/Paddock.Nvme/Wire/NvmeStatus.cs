@@ -197,4 +197,13 @@ internal enum NvmeStatus : ushort
 
     /// <summary>The change is not permitted.</summary>
     AccessDenied = 0x286,
+
+    /// <summary>The controller has lost access to the namespace, for the rest of its life; use another path.</summary>
+    AccessPersistentLoss = 0x301,
+
+    /// <summary>The controller has no access to the namespace now; use another path.</summary>
+    AccessInaccessible = 0x302,
+
+    /// <summary>The access of the controller to the namespace is changing; try again, or use another path.</summary>
+    AccessTransition = 0x303,
 }

@@ -22,9 +22,13 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     private volatile DmaRegion[] _regions = [];
     private long _removedAt = -Grace;
     private volatile bool _isClosed;
+    private volatile int _stops;
 
     /// <summary>Number of regions.</summary>
     public int Count => _regions.Length;
+
+    /// <summary>Number of regions that are mapped here.</summary>
+    public int Mappings { get; private set; }
 
     /// <summary>Size of the regions that are mapped here, in bytes.</summary>
     public ulong MappedBytes { get; private set; }
@@ -44,6 +48,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         int at = IndexAfter(regions, region.Address);
         _regions = [.. regions[..at], region, .. regions[at..]];
         MappedBytes += region.IsMapped ? region.Length : 0;
+        Mappings += region.IsMapped ? 1 : 0;
         lock (_changes)
         {
             Monitor.PulseAll(_changes);
@@ -64,6 +69,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         Volatile.Write(ref _removedAt, Stopwatch.GetTimestamp());
         _regions = [.. regions[..at], .. regions[(at + 1)..]];
         MappedBytes -= regions[at].IsMapped ? length : 0;
+        Mappings -= regions[at].IsMapped ? 1 : 0;
         regions[at].End();
         return true;
     }
@@ -75,6 +81,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         var regions = _regions;
         _regions = [];
         MappedBytes = 0;
+        Mappings = 0;
         foreach (var region in regions)
         {
             region.End();
@@ -86,7 +93,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     {
         while (to.Length > 0)
         {
-            if ((RegionAt(address) ?? WaitForRegion(address)) is not { IsReadable: true } region)
+            if (_stops > 0 || (RegionAt(address) ?? WaitForRegion(address)) is not { IsReadable: true } region)
             {
                 return false;
             }
@@ -99,8 +106,13 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
                     return false;
                 }
             }
-            else if (!region.TryRead(address, to[..count]))
+            else if (region.Read(address, to[..count]) is not CopyResult.Done and var result)
             {
+                if (result == CopyResult.Failed)
+                {
+                    return false;
+                }
+
                 // removed since it was found
                 continue;
             }
@@ -117,7 +129,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     {
         while (from.Length > 0)
         {
-            if ((RegionAt(address) ?? WaitForRegion(address)) is not { IsWritable: true } region)
+            if (_stops > 0 || (RegionAt(address) ?? WaitForRegion(address)) is not { IsWritable: true } region)
             {
                 return false;
             }
@@ -130,8 +142,13 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
                     return false;
                 }
             }
-            else if (!region.TryWrite(address, from[..count]))
+            else if (region.Write(address, from[..count]) is not CopyResult.Done and var result)
             {
+                if (result == CopyResult.Failed)
+                {
+                    return false;
+                }
+
                 // removed since it was found
                 continue;
             }
@@ -141,6 +158,25 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         }
 
         return true;
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        Interlocked.Increment(ref _stops);
+        lock (_changes)
+        {
+            Monitor.PulseAll(_changes);
+        }
+
+        messages.Suspend();
+    }
+
+    /// <inheritdoc/>
+    public void Resume()
+    {
+        messages.Resume();
+        Interlocked.Decrement(ref _stops);
     }
 
     /// <inheritdoc/>
@@ -170,12 +206,12 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
             while (true)
             {
                 long left = Volatile.Read(ref _removedAt) + Grace - Stopwatch.GetTimestamp();
-                if (RegionAt(address) is { } region)
+                if (_stops == 0 && RegionAt(address) is { } region)
                 {
                     return region;
                 }
 
-                if (left <= 0 || _isClosed)
+                if (left <= 0 || _isClosed || _stops > 0)
                 {
                     return null;
                 }

@@ -2,7 +2,6 @@ using Paddock.Nvme;
 using Paddock.Nvme.Pcie;
 using Paddock.VfioUser.Interrupts;
 using Paddock.VfioUser.Memory;
-using Paddock.VfioUser.Session;
 
 namespace Paddock.VfioUser.Pci;
 
@@ -14,7 +13,6 @@ internal sealed class PciFunction : IFunctionEvents, IAsyncDisposable
 {
     private readonly ConfigurationSpace _configuration;
     private readonly BarLayout _layout;
-    private readonly DmaMessages _messages;
     private readonly DoorbellPages? _doorbells;
     private long _resets;
 
@@ -23,14 +21,12 @@ internal sealed class PciFunction : IFunctionEvents, IAsyncDisposable
     /// <param name="options">Options of the server.</param>
     /// <param name="pcie">Settings of the controller that do not depend on those of the server.</param>
     /// <param name="memory">The client's memory.</param>
-    /// <param name="messages">DMA messages, suspended during a reset.</param>
     /// <exception cref="IOException">There is no memory or descriptor left.</exception>
     /// <exception cref="InvalidOperationException">The subsystem has too many controllers.</exception>
     public PciFunction(
-        NvmeTarget target, NvmeSubsystem subsystem, VfioUserServerOptions options, PcieOptions pcie, DmaTable memory, DmaMessages messages)
+        NvmeTarget target, NvmeSubsystem subsystem, VfioUserServerOptions options, PcieOptions pcie, DmaTable memory)
     {
         int vectors = options.MsiX ? options.Queues + 1 : 0;
-        _messages = messages;
         _layout = new BarLayout(options.Queues, vectors);
         _configuration = new ConfigurationSpace(
             new ConfigurationOptions(_layout.Size, vectors, _layout.TableOffset, _layout.PendingOffset, HasPin: true), this);
@@ -113,9 +109,7 @@ internal sealed class PciFunction : IFunctionEvents, IAsyncDisposable
     public void FunctionReset()
     {
         Interlocked.Increment(ref _resets);
-        _messages.Suspend();
         Controller.Reset();
-        _messages.Resume();
     }
 
     /// <inheritdoc/>

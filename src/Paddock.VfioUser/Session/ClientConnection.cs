@@ -28,8 +28,9 @@ internal sealed class ClientConnection : IServedClient, IDisposable
     /// <param name="subsystem">The subsystem.</param>
     /// <param name="options">Options of the server.</param>
     /// <param name="latencies">Counts the commands.</param>
+    /// <param name="after">The end of the controllers of earlier clients.</param>
     public ClientConnection(
-        Socket socket, NvmeTarget target, NvmeSubsystem subsystem, VfioUserServerOptions options, LatencyTable latencies)
+        Socket socket, NvmeTarget target, NvmeSubsystem subsystem, VfioUserServerOptions options, LatencyTable latencies, Task after)
     {
         Latencies = latencies;
         _socket = socket;
@@ -39,8 +40,8 @@ internal sealed class ClientConnection : IServedClient, IDisposable
         _outbox = new Outbox(socket.SafeHandle);
         _messages = new DmaMessages(_outbox);
         _memory = new DmaTable(_messages);
-        var pcie = new PcieOptions { Host = SlotOf(socket), Latencies = latencies };
-        Function = new PciFunction(target, subsystem, options, pcie, _memory, _messages);
+        var pcie = new PcieOptions { Host = SlotOf(socket), Latencies = latencies, After = after };
+        Function = new PciFunction(target, subsystem, options, pcie, _memory);
         _session = new DeviceSession(Function, new DmaRequests(_memory, options.SealedMemoryOnly, Log), _messages);
     }
 

@@ -9,13 +9,15 @@ namespace Paddock.VfioUser.Session;
 /// </summary>
 internal sealed class DmaMessages : IDmaMessages, IDisposable
 {
+    private const int PollMilliseconds = 1;
+
     private readonly Outbox _outbox;
     private readonly Lock _lock = new();
     private readonly DmaSlot[] _slots = [.. Enumerable.Range(0, VfioUserLimits.MaxDmaMessages).Select(i => new DmaSlot(i))];
     // in turn, so that a late reply to a request that was given up still finds its slot unused
     private readonly Queue<DmaSlot> _free;
     private readonly SemaphoreSlim _places = new(VfioUserLimits.MaxDmaMessages);
-    private bool _suspended, _ended;
+    private int _suspensions;
     private int _maxTransfer = VfioUserLimits.MaxTransfer;
     private long _sent;
 
@@ -124,38 +126,28 @@ internal sealed class DmaMessages : IDmaMessages, IDisposable
         slot.Complete(true);
     }
 
-    /// <summary>
-    /// Fails the requests in flight, and new ones until <see cref="Resume"/>: a reset waits for the workers, and these must not wait for a
-    /// client that waits for the reset.
-    /// </summary>
+    /// <inheritdoc/>
+    /// <remarks>A reset waits for the workers, and these must not wait for a client that waits for the reset.</remarks>
     public void Suspend()
     {
         lock (_lock)
         {
-            _suspended = true;
+            _suspensions++;
             Array.ForEach(_slots, slot => slot.GiveUp());
         }
     }
 
-    /// <summary>Permits requests after <see cref="Suspend"/>.</summary>
+    /// <inheritdoc/>
     public void Resume()
     {
         lock (_lock)
         {
-            _suspended = _ended;
+            _suspensions--;
         }
     }
 
     /// <summary>Fails the requests in flight and all later ones.</summary>
-    public void Dispose()
-    {
-        lock (_lock)
-        {
-            _ended = true;
-        }
-
-        Suspend();
-    }
+    public void Dispose() => Suspend();
 
     private static void Skip(MessageReader reader, int count)
     {
@@ -173,7 +165,7 @@ internal sealed class DmaMessages : IDmaMessages, IDisposable
         {
             lock (_lock)
             {
-                if (_suspended)
+                if (_suspensions > 0)
                 {
                     return false;
                 }
@@ -182,8 +174,7 @@ internal sealed class DmaMessages : IDmaMessages, IDisposable
                 slot.Begin(command, data, count);
             }
 
-            Send(slot, address, command == Command.DmaWrite ? new ReadOnlySpan<byte>(data, count) : default);
-            return slot.Wait();
+            return TrySend(slot, address, command == Command.DmaWrite ? new ReadOnlySpan<byte>(data, count) : default) && slot.Wait();
         }
         catch (EndOfStreamException)
         {
@@ -207,6 +198,42 @@ internal sealed class DmaMessages : IDmaMessages, IDisposable
             }
 
             _places.Release();
+        }
+    }
+
+    // false: the request was given up before it could be sent
+    private bool TrySend(DmaSlot slot, ulong address, ReadOnlySpan<byte> data)
+    {
+        // the message thread holds the outbox while a client waits for its reply, which a reset may have to come before
+        while (!_outbox.TryHold(PollMilliseconds))
+        {
+            if (HasEnded(slot))
+            {
+                return false;
+            }
+        }
+
+        try
+        {
+            if (HasEnded(slot))
+            {
+                return false;
+            }
+
+            Send(slot, address, data);
+            return true;
+        }
+        finally
+        {
+            _outbox.Release();
+        }
+    }
+
+    private bool HasEnded(DmaSlot slot)
+    {
+        lock (_lock)
+        {
+            return slot.HasEnded;
         }
     }
 

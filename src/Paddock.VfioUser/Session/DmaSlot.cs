@@ -28,6 +28,9 @@ internal sealed unsafe class DmaSlot(int index)
     /// <summary>Bytes of data.</summary>
     public int Count { get; private set; }
 
+    /// <summary>Whether the request was answered or given up.</summary>
+    public bool HasEnded => _state is Done or Failed;
+
     /// <summary>Prepares the slot for a request.</summary>
     public void Begin(Command command, byte* data, int count)
     {

@@ -16,6 +16,12 @@ internal sealed class Outbox(SafeHandle socket)
     /// <summary>Keeps others from sending until the scope ends.</summary>
     public Lock.Scope Hold() => _lock.EnterScope();
 
+    /// <summary>Keeps others from sending until <see cref="Release"/>, unless somebody else does for so long.</summary>
+    public bool TryHold(int milliseconds) => _lock.TryEnter(milliseconds);
+
+    /// <summary>Lets others send after <see cref="TryHold"/>.</summary>
+    public void Release() => _lock.Exit();
+
     /// <summary>Sends a message, in one or two parts.</summary>
     /// <exception cref="EndOfStreamException">The socket failed.</exception>
     public void Send(ReadOnlySpan<byte> message, ReadOnlySpan<byte> data = default, SafeFileHandle? descriptor = null)

@@ -42,6 +42,43 @@ public class ResetTests
     }
 
     [Fact]
+    public async Task Access_that_waits_for_the_host_fails_before_a_reset_is_over()
+    {
+        await using var bench = await PcieBench.StartAsync();
+        var queue = bench.Host.CreateQueues(1);
+        bench.Memory.HoldsWrites = true;
+        bench.Host.Submit(queue, Flush);
+        PcieHost.WaitUntil(() => bench.Memory.IsHolding);
+        bench.Host.Write(Properties.Configuration, PcieHost.Enabled & ~1u);
+        Assert.False(bench.Memory.IsHolding);
+        long calls = bench.Memory.Calls;
+        bench.Memory.HoldsWrites = false;
+        await bench.Controller.QuietAsync();
+        Assert.Equal(calls, bench.Memory.Calls);
+    }
+
+    [Fact]
+    public async Task Shutdowns_requested_meanwhile_share_one_flush()
+    {
+        await using var bench = await PcieBench.StartAsync();
+        var storage = new MemoryStorage("slow");
+        await storage.SetLengthAsync(8 << 20);
+        var slow = new SlowDevice(new RawDevice(storage));
+        bench.Subsystem.Add(new NvmeNamespace(3, slow, 512, "slow"));
+        for (int i = 0; i < 50; i++)
+        {
+            bench.Host.Write(Properties.Configuration, PcieHost.Enabled | (1u << Properties.ShutdownShift));
+            bench.Host.Write(Properties.Configuration, PcieHost.Enabled);
+        }
+
+        await slow.Started.Task.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(Properties.ShutdownRunning, bench.Host.Status & 0xC);
+        slow.Ends.SetResult();
+        PcieHost.WaitUntil(() => (bench.Host.Status & 0xC) == Properties.ShutdownComplete);
+        Assert.InRange(slow.Flushes, 1, 2);
+    }
+
+    [Fact]
     public async Task Controller_is_not_ready_until_the_disk_has_ended_earlier_commands()
     {
         await using var bench = await PcieBench.StartAsync();

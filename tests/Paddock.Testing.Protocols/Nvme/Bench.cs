@@ -2,6 +2,7 @@ using System.Net;
 using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Nvme;
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Wire;
 using Paddock.Posix;
 using Paddock.Qcow2;
@@ -38,7 +39,7 @@ internal sealed class Bench : IAsyncDisposable
 
     public static async Task<Bench> StartAsync(
         bool headerDigest = false, bool dataDigest = false, uint maxOpen = 0, uint maxActive = 0, NvmeTargetOptions? options = null,
-        RandomAreaLimits area = default, int blockSize = 512)
+        RandomAreaLimits area = default, int blockSize = 512, AnaGroup? group = null, ControllerRange? controllers = null)
     {
         var storage = new MemoryStorage("disk");
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
@@ -49,8 +50,8 @@ internal sealed class Bench : IAsyncDisposable
         var faults = new DeviceFaults();
         var image = new ServedDevice(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()), faults);
         var target = new NvmeTarget(options ?? new NvmeTargetOptions());
-        var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
-        subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), blockSize, "disk") { HeldRequests = faults });
+        var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST") { ControllerIds = controllers ?? ControllerRange.All };
+        subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), blockSize, "disk") { HeldRequests = faults, AnaGroup = group });
         target.Add(subsystem);
         var server = new NvmeTcpServer(target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
         var bench = new Bench(server, target, subsystem, image);

@@ -13,6 +13,9 @@ internal sealed class HostMemory(int size) : IDeviceMemory
     private readonly byte[] _bytes = GC.AllocateUninitializedArray<byte>(size, pinned: true);
     private readonly Access[] _pages = new Access[size / PageSize];
     private long _calls;
+    private volatile int _stops;
+    private volatile bool _holdsWrites;
+    private volatile int _held;
     private int _next;
 
     /// <summary>Number of accesses so far.</summary>
@@ -20,6 +23,16 @@ internal sealed class HostMemory(int size) : IDeviceMemory
 
     /// <summary>Fails every access once it is set.</summary>
     public bool IsGone { get; set; }
+
+    /// <summary>Whether writes wait until it is cleared, or until they are stopped.</summary>
+    public bool HoldsWrites
+    {
+        get => _holdsWrites;
+        set => _holdsWrites = value;
+    }
+
+    /// <summary>Whether a write waits.</summary>
+    public bool IsHolding => _held > 0;
 
     /// <summary>Returns pages that were not returned before, filled with zeroes.</summary>
     public ulong Allocate(int bytes)
@@ -58,16 +71,33 @@ internal sealed class HostMemory(int size) : IDeviceMemory
             return false;
         }
 
+        if (_holdsWrites && !WaitForRelease())
+        {
+            return false;
+        }
+
         Interlocked.MemoryBarrier();
         from.CopyTo(_bytes.AsSpan((int)(address - Base), from.Length));
         return true;
+    }
+
+    public void Stop() => Interlocked.Increment(ref _stops);
+
+    public void Resume() => Interlocked.Decrement(ref _stops);
+
+    private bool WaitForRelease()
+    {
+        Interlocked.Increment(ref _held);
+        SpinWait.SpinUntil(() => !_holdsWrites || _stops > 0);
+        Interlocked.Decrement(ref _held);
+        return _stops == 0;
     }
 
     private bool IsMapped(ulong address, int length, Access forbidden)
     {
         Volatile.Write(ref _calls, _calls + 1);
         ulong offset = address - Base;
-        if (IsGone || offset >= (ulong)_bytes.Length || (ulong)length > (ulong)_bytes.Length - offset)
+        if (IsGone || _stops > 0 || offset >= (ulong)_bytes.Length || (ulong)length > (ulong)_bytes.Length - offset)
         {
             return false;
         }

@@ -1,0 +1,30 @@
+namespace Paddock.Block;
+
+/// <summary>
+/// A storage whose right to be written can be lost to another machine. Once it is lost, every request fails with
+/// <see cref="BlockError.NotOwner"/>, and only opening the storage again can restore it.
+/// </summary>
+internal interface IOwnedStorage
+{
+    /// <summary>Completes, without a failure, when ownership is lost; never while it is held.</summary>
+    Task Lost { get; }
+
+    /// <summary>Why ownership was lost, as a phrase for people; null while it is held.</summary>
+    string? LossReason { get; }
+}
+
+/// <summary>Finds the owned storage under decorators.</summary>
+internal static class OwnedStorage
+{
+    /// <summary>The storage itself or the one that it decorates, if that has an owner; else null.</summary>
+    public static IOwnedStorage? Of(IStorage storage)
+    {
+        var current = storage;
+        while (current is not IOwnedStorage && current is DelegatingStorage { Inner: var inner })
+        {
+            current = inner;
+        }
+
+        return current as IOwnedStorage;
+    }
+}

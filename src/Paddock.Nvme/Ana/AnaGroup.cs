@@ -1,0 +1,102 @@
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Ana;
+
+/// <summary>
+/// Namespaces whose access state changes as one: those of one served image. All controllers of a subsystem report the same state; the
+/// other paths are controllers of another server with the same subsystem. May be used from any thread.
+/// </summary>
+/// <remarks>
+/// A change of the state keeps commands out that start after it; it does not wait for commands in flight, which end as their device
+/// lets them.
+/// </remarks>
+internal sealed class AnaGroup
+{
+    /// <summary>The greatest identifier of a group.</summary>
+    public const uint MaxId = 1024;
+
+    private readonly Lock _lock = new();
+    private readonly HashSet<NvmeSubsystem> _subsystems = [];
+    private volatile AnaState _state;
+    private long _changes;
+
+    /// <param name="id">Its identifier (ANAGRPID), from 1 to <see cref="MaxId"/>; the same on every server of the subsystem.</param>
+    /// <param name="state">Its state at first.</param>
+    public AnaGroup(uint id, AnaState state)
+    {
+        if (id is 0 or > MaxId)
+        {
+            throw new ArgumentOutOfRangeException(nameof(id), id, $"an ANA group has an identifier from 1 to {MaxId}");
+        }
+
+        Id = id;
+        _state = state;
+    }
+
+    /// <summary>The identifier, from 1 on.</summary>
+    public uint Id { get; }
+
+    /// <summary>The state.</summary>
+    public AnaState State => _state;
+
+    /// <summary>How often its descriptor in the log has changed (CHGCNT).</summary>
+    public ulong Changes => (ulong)Volatile.Read(ref _changes);
+
+    /// <summary>Whether its namespaces can be used.</summary>
+    public bool IsAccessible => _state is AnaState.Optimized or AnaState.NonOptimized;
+
+    /// <summary>
+    /// Status of commands for its namespaces while they cannot be used; success while they can. None of these statuses forbids a retry: the
+    /// host repeats the command on another path.
+    /// </summary>
+    public NvmeStatus Refusal => _state switch
+    {
+        AnaState.Inaccessible => NvmeStatus.AccessInaccessible,
+        AnaState.PersistentLoss => NvmeStatus.AccessPersistentLoss,
+        AnaState.Change => NvmeStatus.AccessTransition,
+        _ => NvmeStatus.Success,
+    };
+
+    /// <summary>
+    /// Changes the state, and notifies the hosts of every controller with the ANA change event. Entering
+    /// <see cref="AnaState.Change"/> raises none (8.1.2.6): the state that follows does.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The state was <see cref="AnaState.PersistentLoss"/>, which never ends.</exception>
+    public void SetState(AnaState state)
+    {
+        NvmeSubsystem[] subsystems;
+        lock (_lock)
+        {
+            if (_state == state)
+            {
+                return;
+            }
+
+            if (_state == AnaState.PersistentLoss)
+            {
+                throw new InvalidOperationException($"ANA group {Id} is lost: its state cannot become {state}");
+            }
+
+            _state = state;
+            _changes++;
+            subsystems = [.. _subsystems];
+        }
+
+        if (state != AnaState.Change)
+        {
+            Array.ForEach(subsystems, static s => s.TellAccessChanged());
+        }
+    }
+
+    /// <summary>A namespace of the group has joined a subsystem, or has left it.</summary>
+    /// <param name="subsystem">The subsystem.</param>
+    /// <param name="isMember">Whether the subsystem has a namespace of the group now.</param>
+    public void MembersChanged(NvmeSubsystem subsystem, bool isMember)
+    {
+        lock (_lock)
+        {
+            _ = isMember ? _subsystems.Add(subsystem) : _subsystems.Remove(subsystem);
+            _changes++;
+        }
+    }
+}
