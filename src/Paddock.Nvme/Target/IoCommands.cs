@@ -46,7 +46,7 @@ internal static class IoCommands
 
         if (ns.AccessRefusal is not NvmeStatus.Success and var refusal)
         {
-            return refusal;
+            return new(refusal);
         }
 
         int ticket = ns.Closing.TryEnter();
