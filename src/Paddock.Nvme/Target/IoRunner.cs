@@ -67,7 +67,7 @@ internal sealed class IoRunner(bool sharesThread)
         }
     }
 
-    // one that has not ended has given the thread back by now
+    // a command that still runs does not use this thread any more
     private static long EndOf(Command command) => command.EndedAt is var ended and > 0 ? ended : InlinePace.Now;
 
     // writes to a zone start at its pointer, one after the other
