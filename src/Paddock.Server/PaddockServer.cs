@@ -33,6 +33,8 @@ public sealed class PaddockServer : IAsyncDisposable
     // images up to which each has its own client of a Ceph cluster
     private const int OwnConnections = 16;
 
+    private const int OpenedTogether = 16;
+
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
     private readonly ServiceManager _manager;
@@ -144,13 +146,9 @@ public sealed class PaddockServer : IAsyncDisposable
             await listener.DisposeAsync();
         }
 
-        foreach (var disk in _disks)
+        foreach (var disks in _disks.Chunk(OpenedTogether))
         {
-            if (await disk.CloseAsync() is { } why)
-            {
-                FlushFailed = true;
-                _log.Write("flush failed", ("image", disk.Node.Filename), ("reason", why));
-            }
+            await Task.WhenAll(disks.Select(CloseAsync));
         }
 
         await (_history?.DisposeAsync() ?? ValueTask.CompletedTask);
@@ -160,6 +158,15 @@ public sealed class PaddockServer : IAsyncDisposable
         if (_started)
         {
             _log.Write("stopped");
+        }
+    }
+
+    private async Task CloseAsync(ServedDisk disk)
+    {
+        if (await disk.CloseAsync() is { } why)
+        {
+            FlushFailed = true;
+            _log.Write("flush failed", ("image", disk.Node.Filename), ("reason", why));
         }
     }
 
@@ -198,16 +205,15 @@ public sealed class PaddockServer : IAsyncDisposable
             _trace = TraceFile.Create(file, TraceFile.SizeOf(_settings), names, _log);
         }
 
-        foreach (var image in _settings.Images)
+        var opening = new DiskOpenings(_settings.Images.Count, opener.SharesConnections ? OpenedTogether : 1, i => OpenAsync(opener, i));
+        await foreach (var disk in opening.RunAsync())
         {
-            long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
-            var disk = await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache, _trace?.SinkOf(_disks.Count));
             _disks.Add(disk);
             if (disk.Node.IsGuess)
             {
                 _log.Write(
                     "format probed",
-                    ("image", image.Path),
+                    ("image", disk.Settings.Path),
                     ("reason", "no format was specified: writes to block 0 that would change the probed format are rejected; specify "
                         + "--format raw to allow them"));
             }
@@ -219,6 +225,13 @@ public sealed class PaddockServer : IAsyncDisposable
             long? cache = _settings.VolatileCache is { } size ? CacheSize(size) : null;
             _namespaces = await NamespaceDirectory.OpenAsync(namespaces, cache, opener, _disks, _log);
         }
+    }
+
+    private Task<ServedDisk> OpenAsync(ImageOpener opener, int index)
+    {
+        var image = _settings.Images[index];
+        long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
+        return ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache, _trace?.SinkOf(index));
     }
 
     private async Task OpenListenersAsync(IWebPart? web)
