@@ -9,8 +9,6 @@ namespace Paddock.Rbd;
 /// </summary>
 internal sealed class RbdCloneSource : IAsyncDisposable
 {
-    private const int ReadOnlyError = -30;
-
     private readonly RbdTarget _parent;
     private readonly RbdCluster _cluster;
     private readonly string _snapshot;
@@ -20,9 +18,7 @@ internal sealed class RbdCloneSource : IAsyncDisposable
 
     /// <summary>Takes a snapshot, or uses the one in the name.</summary>
     /// <param name="parent">The image, or a snapshot of it.</param>
-    /// <exception cref="BlockException">
-    /// The image does not exist, the user may not take snapshots, or a client has the image that does not allow them.
-    /// </exception>
+    /// <exception cref="BlockException">The image does not exist, or the user may not take snapshots.</exception>
     public static Task<RbdCloneSource> OpenAsync(RbdTarget parent) => Task.Run(() =>
     {
         var cluster = RbdCluster.Connect(parent, caches: false, isReader: true);
@@ -80,16 +76,8 @@ internal sealed class RbdCloneSource : IAsyncDisposable
             RbdErrors.OfImage(parent));
         try
         {
-            int result = LibRbd.CreateSnapshot(image, snapshot);
-            if (result == ReadOnlyError)
-            {
-                throw new BlockException(
-                    BlockError.Busy,
-                    $"'{parent}' is in use by {RbdLock.FindOwner(image, parent.Spec)?.ToString() ?? "another client"}, which keeps its "
-                    + "exclusive lock: stop that process, or name a snapshot (rbd:POOL/IMAGE@SNAPSHOT)") { Errno = 16 };
-            }
-
-            RbdErrors.Check(result, $"cannot take a snapshot of '{parent.Spec}'");
+            // a client that has the exclusive lock takes the snapshot itself, and keeps the lock
+            RbdErrors.Check(LibRbd.CreateSnapshot(image, snapshot), $"cannot take a snapshot of '{parent.Spec}'");
             return snapshot;
         }
         finally
