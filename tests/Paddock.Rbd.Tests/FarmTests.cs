@@ -24,7 +24,8 @@ public sealed class FarmTests(CephCluster cluster) : IDisposable
         Assert.Equal([0, 0, 0, 4096], Written("zones-1"));
         Assert.Equal([0, 8192, 0, 4096], Written("zones-2"));
         Assert.Equal([0, 0, 0, 0], Written("zones-3"));
-        Assert.Contains($"{golden}-3", await File.ReadAllTextAsync(At("ls"), TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        string during = await File.ReadAllTextAsync(At("ls"), TestContext.Current.CancellationToken);
+        Assert.Contains($"{golden}-3", during, StringComparison.Ordinal);
         Assert.DoesNotContain($"{golden}-", await cluster.RbdAsync("ls"), StringComparison.Ordinal);
         Assert.Equal("", await cluster.RbdAsync("snap", "ls", "--all", $"rbd/{golden}"));
     }

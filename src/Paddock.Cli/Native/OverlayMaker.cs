@@ -40,7 +40,8 @@ internal sealed class OverlayMaker : IDriveMaker
     }
 
     /// <inheritdoc/>
-    public async ValueTask MakeAsync(string name, CancellationToken cancellationToken) => await _source.CreateAsync(name, cancellationToken);
+    public async ValueTask MakeAsync(string name, CancellationToken cancellationToken)
+        => await _source.CreateAsync(name, cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _source.DisposeAsync();
