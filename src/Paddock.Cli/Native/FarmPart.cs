@@ -3,7 +3,7 @@ using Paddock.Images;
 
 namespace Paddock.Cli.Native;
 
-/// <summary>The drives of one server of a farm that several servers share: consecutive numbers, as many for each server, or one more.</summary>
+/// <summary>The drives of one of several servers of a farm: consecutive numbers, as many for each server, or one more.</summary>
 /// <param name="Number">Number of the server, from 1.</param>
 /// <param name="Servers">Number of servers.</param>
 internal sealed record FarmPart(int Number, int Servers)
