@@ -66,7 +66,11 @@ internal static class IoCommands
         catch (BlockException e)
         {
             ns.Statistics.CountError();
-            var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
+            var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested
+
+                // the disk was lost, perhaps after it had executed the append: the other status would invite the host to send it again
+                : e.Error == BlockError.NotOwner && entry.Opcode == Opcode.ZoneAppend ? NvmeStatus.InternalPathError
+                : StatusMap.Of(e, writing);
             if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
             {
                 controller.Subsystem.Health.CountMediaError();
