@@ -16,6 +16,7 @@ using Paddock.Server.Metrics;
 using Paddock.Server.Namespaces;
 using Paddock.Server.Resize;
 using Paddock.Server.Snapshots;
+using Paddock.Server.Standby;
 using Paddock.Server.Tracing;
 using Paddock.Server.Web;
 using Paddock.Serving;
@@ -39,6 +40,7 @@ public sealed class PaddockServer : IAsyncDisposable
     private readonly SlabPool _buffers;
     private readonly DiskSet _disks = new();
     private readonly List<IListener> _listeners = [];
+    private readonly DiskOwnerships _owners;
     private IReadOnlyList<ServedDisk> _images = [];
     private NamespaceDirectory? _namespaces;
     private DriveHistory? _history;
@@ -58,6 +60,7 @@ public sealed class PaddockServer : IAsyncDisposable
         _log = log;
         _manager = manager;
         _buffers = new SlabPool(ServeCheck.MemoryOf(settings));
+        _owners = new DiskOwnerships(settings, manager, log);
     }
 
     /// <summary>Address of NVMe/TCP; null: not served.</summary>
@@ -79,6 +82,9 @@ public sealed class PaddockServer : IAsyncDisposable
     public IReadOnlyList<int> Ports
         => [.. Endpoints.Where(e => e.Port > 0).Select(e => (e.Listener, e.Port)).Distinct().Select(e => e.Port),
             .. MetricsAddress is { } metrics ? (int[])[metrics.Port] : [], .. WebAddress is { } web ? (int[])[web.Port] : []];
+
+    /// <summary>Completes when another machine has taken over every image, and the server waits for none: it can only be stopped.</summary>
+    public Task Lost => _owners.AllLost;
 
     /// <summary>Whether data that clients wrote could not be made durable when the server closed.</summary>
     public bool FlushFailed { get; private set; }
@@ -132,6 +138,7 @@ public sealed class PaddockServer : IAsyncDisposable
         }
 
         _schedule?.Dispose();
+        await _owners.StopAsync();
         foreach (var disk in _disks)
         {
             // requests held by a rule would never end
@@ -149,7 +156,7 @@ public sealed class PaddockServer : IAsyncDisposable
             if (await disk.CloseAsync() is { } why)
             {
                 FlushFailed = true;
-                _log.Write("flush failed", ("image", disk.Node.Filename), ("reason", why));
+                _log.Write("flush failed", ("image", disk.Filename), ("reason", why));
             }
         }
 
@@ -201,9 +208,13 @@ public sealed class PaddockServer : IAsyncDisposable
         foreach (var image in _settings.Images)
         {
             long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
-            var disk = await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache, _trace?.SinkOf(_disks.Count));
+            string name = image.Export ?? StemOf(image.Path);
+            var trace = _trace?.SinkOf(_disks.Count);
+            var disk = _settings.Standby ? await StandbyOpening.OpenAsync(opener, image, name, trace)
+                : await ServedDisk.OpenAsync(opener, image, name, cache, trace);
             _disks.Add(disk);
-            if (disk.Node.IsGuess)
+            _owners.Follow(disk, opener, _listeners);
+            if (disk.OpenNode is { IsGuess: true })
             {
                 _log.Write(
                     "format probed",
@@ -258,6 +269,7 @@ public sealed class PaddockServer : IAsyncDisposable
         }
 
         _sizes = new ResizeCommands(_disks, _listeners, _log);
+        _owners.Start();
         await StartFaultsAsync();
         foreach (var listener in _listeners)
         {
@@ -289,7 +301,8 @@ public sealed class PaddockServer : IAsyncDisposable
         var feed = new LiveFeed(_images, _listeners, _log.Recent, TimeProvider.System);
         var commands = new ControlCommands(
             _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
-            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token), feed);
+            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token),
+            new HandoverCommands(_owners.All, _disks, TimeSpan.FromSeconds(_settings.DrainTimeout)), feed);
         await OpenWebAsync(web, feed, commands);
         var live = new LiveStream(feed);
         var control = _manager.Take("control").ToList();

@@ -3,6 +3,7 @@ using Paddock.Images;
 using Paddock.Nvme;
 using Paddock.Server.Disks;
 using Paddock.Server.Namespaces;
+using Paddock.Server.Standby;
 using Paddock.Serving;
 
 namespace Paddock.Server.Listeners;
@@ -118,6 +119,11 @@ internal sealed class NvmeSubsystems
         }
     }
 
+    /// <inheritdoc cref="IListener.Show"/>
+    public void Show(ServedDisk disk, DiskState state)
+    {
+    }
+
     /// <summary>Total bytes that hosts have written to a disk, over all transports.</summary>
     public long BytesWritten(ServedDisk disk) => Namespaces.Where(n => n.Disk == disk).Sum(n => n.Namespace.Statistics.BytesWritten);
 
@@ -182,7 +188,7 @@ internal sealed class NvmeSubsystems
             subsystem.Add(ns, attachments);
             _log.Write(
                 "namespace", ("nqn", subsystem.Nqn), ("id", ns.Id.ToString(CultureInfo.InvariantCulture)),
-                ("image", disk.Node.Filename), ("kind", ns.Zones is null ? "plain" : "zoned"));
+                ("image", disk.Filename), ("kind", ns.Zones is null ? "plain" : "zoned"));
         }
     }
 
@@ -207,16 +213,16 @@ internal sealed class NvmeSubsystems
             }
             catch (ArgumentException e)
             {
-                throw new ToolException($"'{disk.Node.Filename}' cannot be served over NVMe: it has {e.Message}");
+                throw new ToolException($"'{disk.Filename}' cannot be served over NVMe: it has {e.Message}");
             }
 
             string kind = part.Zones is not null ? "zoned" : parts.Count > 1 ? "plain (conventional zones)" : "plain";
             _log.Write(
-                "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Node.Filename),
+                "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Filename),
                 ("kind", kind));
             if (part.Zones is { } zones && !long.IsPow2(zones.Limits.ZoneSize))
             {
-                _log.Write("warning", ("image", disk.Node.Filename),
+                _log.Write("warning", ("image", disk.Filename),
                     ("reason", "the zone size is not a power of two: Linux will not use the namespace"));
             }
         }
