@@ -61,8 +61,7 @@ internal sealed class HostPath
     public bool IsStale => _isStale;
 
     /// <summary>
-    /// Worst access state of the namespaces in use; optimized if its controller reports no states. A namespace without a group there is
-    /// inaccessible.
+    /// Worst access state of the namespaces in use; optimized if its controller reports none.
     /// </summary>
     public AnaState Access
     {
@@ -74,9 +73,9 @@ internal sealed class HostPath
             }
 
             var worst = AnaState.Optimized;
-            foreach (uint id in _namespaces.Groups)
+            foreach (uint id in _namespaces.Ids)
             {
-                var state = groups.FirstOrDefault(g => g.GroupId == id)?.State ?? AnaState.Inaccessible;
+                var state = groups.FirstOrDefault(g => g.Namespaces.Contains(id))?.State ?? AnaState.Optimized;
                 worst = state > worst ? state : worst;
             }
 

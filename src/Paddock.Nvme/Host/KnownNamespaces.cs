@@ -11,8 +11,6 @@ namespace Paddock.Nvme.Host;
 /// </summary>
 internal sealed class KnownNamespaces
 {
-    private const int GroupField = 92;
-
     private readonly Lock _lock = new();
     private readonly Dictionary<uint, Known> _known = [];
     private readonly List<RemoteNamespace> _followers = [];
@@ -20,14 +18,14 @@ internal sealed class KnownNamespaces
     /// <summary>Raised after a namespace was found to have another size, when its devices have it.</summary>
     public event Action<uint>? Resized;
 
-    /// <summary>The ANA groups of the namespaces, if they have any.</summary>
-    public IReadOnlyList<uint> Groups
+    /// <summary>Their identifiers.</summary>
+    public IReadOnlyList<uint> Ids
     {
         get
         {
             lock (_lock)
             {
-                return [.. _known.Values.Select(static k => k.Group).Where(static g => g != 0).Distinct()];
+                return [.. _known.Keys];
             }
         }
     }
@@ -134,12 +132,10 @@ internal sealed class KnownNamespaces
         }
     }
 
-    /// <summary>Identity of a namespace: formats and global identifiers (NVM command set 1.0, figure 97), its size and ANA group.</summary>
-    private readonly record struct Known(byte[] Mark, ulong Blocks, uint Group)
+    /// <summary>Identity of a namespace: formats and global identifiers (NVM command set 1.0, figure 97), and its size.</summary>
+    private readonly record struct Known(byte[] Mark, ulong Blocks)
     {
         public static Known Of(ReadOnlySpan<byte> page)
-            => new(
-                [page[26], .. page[104..128]], BinaryPrimitives.ReadUInt64LittleEndian(page),
-                BinaryPrimitives.ReadUInt32LittleEndian(page[GroupField..]));
+            => new([page[26], .. page[104..128]], BinaryPrimitives.ReadUInt64LittleEndian(page));
     }
 }
