@@ -54,7 +54,9 @@ public class MultipathLoadTests
         await load.VerifyAsync(servers.Disk);
     }
 
-    /// <summary>Writes two zones in order with many requests in flight, appends to two more, reads what it has written, and flushes.</summary>
+    /// <summary>
+    /// Writes two zones in order with many requests in flight, appends to two more, reads what it has written, and flushes.
+    /// </summary>
     private sealed class Load
     {
         private const int InFlight = 8, Zones = 4;
@@ -73,8 +75,8 @@ public class MultipathLoadTests
             _stop = stop;
             _running =
             [
-                Task.Run(() => WriteAsync(0)), Task.Run(() => WriteAsync(1)), Task.Run(() => AppendAsync(2)), Task.Run(() => AppendAsync(3)),
-                Task.Run(() => ReadAsync(new Random(seed))), Task.Run(FlushAsync),
+                Task.Run(() => WriteAsync(0)), Task.Run(() => WriteAsync(1)), Task.Run(() => AppendAsync(2)),
+                Task.Run(() => AppendAsync(3)), Task.Run(() => ReadAsync(new Random(seed))), Task.Run(FlushAsync),
             ];
         }
 

@@ -96,8 +96,8 @@ internal sealed class AnaGroup
 
     /// <summary>
     /// The server has lost the image, or could not flush it before it gave it away: writes that it had acknowledged may be lost. The state
-    /// becomes <see cref="AnaState.Inaccessible"/>. To be called before another server can open the image, where that is possible: hosts that
-    /// find a server inaccessible without this may take its writes for durable.
+    /// becomes <see cref="AnaState.Inaccessible"/>. To be called before another server can open the image, where that is possible: hosts
+    /// that find a server inaccessible without this may take its writes for durable.
     /// </summary>
     public void LoseAccess()
     {

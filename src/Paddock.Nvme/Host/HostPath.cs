@@ -182,7 +182,9 @@ internal sealed class HostPath
         }
     }
 
-    /// <summary>Reads the access states and the server's run again; a controller that does not answer in time loses its connection.</summary>
+    /// <summary>
+    /// Reads the access states and the server's run again; a controller that does not answer in time loses its connection.
+    /// </summary>
     /// <param name="limit">How long it may take.</param>
     /// <param name="stop">Ends the wait.</param>
     /// <returns>Whether the path is connected and has answered.</returns>

@@ -108,7 +108,9 @@ internal sealed partial class HostQueue : IAsyncDisposable
     /// <summary>Completes when the connection has ended and every command has failed.</summary>
     public Task EndedAsync() => _receiving;
 
-    /// <summary>Sends no further commands: they fail as not sent. Completes when the callers of those in flight have their results.</summary>
+    /// <summary>
+    /// Sends no further commands: they fail as not sent. Completes when the callers of those in flight have their results.
+    /// </summary>
     /// <param name="limit">How long that may take.</param>
     /// <returns>Whether they have.</returns>
     public async Task<bool> PauseAsync(TimeSpan limit)
