@@ -90,8 +90,13 @@ internal static class IoCommands
         catch (BlockException e)
         {
             ns.Statistics.CountError();
-            bool writing = command.Entry.Opcode is not (Opcode.Read or Opcode.Compare or Opcode.Verify or Opcode.ZoneManagementReceive);
-            var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
+            byte opcode = command.Entry.Opcode;
+            bool writing = opcode is not (Opcode.Read or Opcode.Compare or Opcode.Verify or Opcode.ZoneManagementReceive);
+            var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested
+
+                // the disk was lost, perhaps after it had executed the append: the other status would invite the host to send it again
+                : e.Error == BlockError.NotOwner && opcode == Opcode.ZoneAppend ? NvmeStatus.InternalPathError
+                : StatusMap.Of(e, writing);
             if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
             {
                 controller.Subsystem.Health.CountMediaError();
