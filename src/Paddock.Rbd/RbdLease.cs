@@ -205,16 +205,16 @@ internal sealed class RbdLease : IAsyncDisposable
     private async Task<bool> CheckLockAsync()
     {
         long sent = BootClock.Now;
-        var (result, client) = await _lock.ReadAsync();
+        var (result, holder) = await _lock.ReadAsync();
         if (result < 0 && result != RbdErrors.NotFoundResult)
         {
             return Failed(result);
         }
 
-        if (result < 0 || client != _self.Id)
+        if (result < 0 || holder.Client != _self.Id)
         {
             Lose(result < 0 ? "the image was removed"
-                : client == 0 ? "its exclusive lock was broken" : $"client.{client} has taken its exclusive lock");
+                : holder.Client == 0 ? "its exclusive lock was broken" : $"client.{holder.Client} has taken its exclusive lock");
             return false;
         }
 

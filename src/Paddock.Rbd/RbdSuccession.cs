@@ -49,7 +49,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
     /// <exception cref="BlockException">The image does not exist, or its cluster cannot be reached.</exception>
     public static RbdSuccession Open(RbdTarget target)
     {
-        var cluster = RbdCluster.Connect(target, caches: false);
+        var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
         nint image = 0;
         try
         {
@@ -68,7 +68,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
     /// <summary>Looks at the lock, asks its holder, and fences it if it does not answer for the second time.</summary>
     public async Task<SuccessionState> LookAsync()
     {
-        long client = await _lock.ReadHolderAsync();
+        long client = (await _lock.ReadHolderAsync()).Client;
         if (client == 0)
         {
             Owner = null;
@@ -96,7 +96,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
             case OwnerSign.NoLease:
                 // the cluster's own judgement, after its timeout for watches; whoever opens the image then breaks the lock
                 _silent = 0;
-                return await Task.Run(() => _lock.IsAlive(owner.Id)) ? SuccessionState.Owned : SuccessionState.Free;
+                return await Task.Run(() => _lock.IsAlive(owner, isOwn: false)) ? SuccessionState.Owned : SuccessionState.Free;
             default:
                 _silent = 0;
                 return SuccessionState.Owned;

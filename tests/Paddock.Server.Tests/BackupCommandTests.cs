@@ -24,8 +24,8 @@ public sealed class BackupCommandTests : IDisposable
         var failure = await Assert.ThrowsAsync<ToolException>(() => commands.RunAsync(new BackupLine("disk", target, "since", true)));
         Assert.Equal("the server is stopping: 'disk' was not backed up", failure.Message);
         Assert.False(File.Exists(target));
-        Assert.Empty(disk.Node.Qcow2!.Snapshots.List);
-        Assert.Empty(disk.Node.Qcow2.Bitmaps.List);
+        Assert.Empty(disk.OpenNode!.Qcow2!.Snapshots.List);
+        Assert.Empty(disk.OpenNode!.Qcow2.Bitmaps.List);
         Assert.Null(await disk.CloseAsync());
         Assert.Equal(0, (await Peer.RunAsync("qemu-img", ["check", image])).Code);
     }
