@@ -173,6 +173,14 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
         return RbdExtents.Find(image, start, end, isMapped, limit, Name);
     });
 
+    /// <summary>The client that has the image open for writing; null if there is none, or it is known to be dead.</summary>
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public async Task<RbdOwner?> FindOwnerAsync()
+    {
+        await using var succession = await Task.Run(() => RbdSuccession.Open(Target));
+        return await succession.LookAsync() == SuccessionState.Free ? null : succession.Owner;
+    }
+
     /// <summary>Closes the image after the requests in flight, and releases its lock.</summary>
     public async ValueTask DisposeAsync()
     {
