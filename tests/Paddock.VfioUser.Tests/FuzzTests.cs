@@ -62,7 +62,7 @@ public class FuzzTests
         NvmeDriver.Check(driver.Identify(1), "identify");
     }
 
-    private static long RunSession(VfioClient client, Random random, SafeFileHandle[] handles, int messages)
+    private static int RunSession(VfioClient client, Random random, SafeFileHandle[] handles, int messages)
     {
         int sent = 0;
         try
