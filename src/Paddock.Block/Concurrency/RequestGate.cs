@@ -61,13 +61,23 @@ internal sealed class RequestGate
     /// <summary>
     /// Closes the gate; completes when no request is inside. One caller at a time; each must <see cref="Open"/> it again.
     /// </summary>
-    public async ValueTask CloseAsync()
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">The wait was cancelled; the gate is open again.</exception>
+    public async ValueTask CloseAsync(CancellationToken cancellationToken = default)
     {
-        await _closing.AcquireAsync();
+        await _closing.AcquireAsync(cancellationToken);
         var closed = new Closed();
         Interlocked.Exchange(ref _closed, closed);
         TellIfEmpty(closed);
-        await closed.Empty.Task;
+        try
+        {
+            await closed.Empty.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            Open();
+            throw;
+        }
     }
 
     /// <summary>Opens the gate that the caller closed.</summary>

@@ -31,12 +31,16 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
 
         var image = disk.Node.Qcow2 ?? throw new ToolException($"'{disk.Name}' is a raw image: only a qcow2 image can be backed up");
         await _one.AcquireAsync();
+        int use = disk.TryUse();
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(stopping, disk.Closing);
         try
         {
+            ends.Token.ThrowIfCancellationRequested();
+
             // data in the volatile cache of the disk, or of its zones, is part of the backup
-            await disk.Device.FlushAsync(stopping);
+            await disk.Device.FlushAsync(ends.Token);
             var encryption = LikeEncryption.Of(disk.Node, disk.Settings.ReadPassphrase());
-            long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, stopping);
+            long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, ends.Token);
             bool isFull = line.IsFull || line.Since is null;
             log.Write("backed up", ("image", disk.Node.Filename), ("target", line.Target), ("kind", isFull ? "full" : "increment"));
             return new(
@@ -46,10 +50,16 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
         }
         catch (OperationCanceledException e)
         {
-            throw new ToolException($"the server is stopping: '{disk.Name}' was not backed up", inner: e);
+            string why = stopping.IsCancellationRequested ? "the server is stopping" : "its namespace is deleted";
+            throw new ToolException($"{why}: '{disk.Name}' was not backed up", inner: e);
         }
         finally
         {
+            if (use >= 0)
+            {
+                disk.EndUse(use);
+            }
+
             _one.Release();
         }
     }

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Concurrency;
 using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Server.Faults;
@@ -16,6 +17,8 @@ internal sealed class ServedDisk
     internal static readonly TimeSpan KeepFreedSpace = TimeSpan.FromSeconds(10);
 
     private readonly ImageNode? _node;
+    private readonly RequestGate _uses = new();
+    private readonly CancellationTokenSource _closing = new();
 
     private ServedDisk(
         ServedImage settings, string name, ImageNode? node, PoweredImage? power, RequestCounters written, ITraceSink? trace)
@@ -60,6 +63,9 @@ internal sealed class ServedDisk
     /// <summary>The image behind its volatile cache; null if it has none.</summary>
     public PoweredImage? Power { get; }
 
+    /// <summary>Cancelled when the image is about to be closed; see <see cref="TryUse"/>.</summary>
+    public CancellationToken Closing => _closing.Token;
+
     /// <summary>Opens an image.</summary>
     /// <param name="opener">Opens images.</param>
     /// <param name="settings">Settings of the image.</param>
@@ -82,11 +88,23 @@ internal sealed class ServedDisk
         return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written, trace);
     }
 
+    /// <summary>
+    /// Begins a long use of the image itself, which stays open until <see cref="EndUse"/>; that must be called soon after
+    /// <see cref="Closing"/> is cancelled.
+    /// </summary>
+    /// <returns>A ticket; negative: the image is being closed.</returns>
+    public int TryUse() => _uses.TryEnter();
+
+    /// <summary>Ends a use.</summary>
+    public void EndUse(int ticket) => _uses.Leave(ticket);
+
     /// <summary>Flushes and closes the image.</summary>
     /// <returns>Why flushing failed; null on success.</returns>
     public async Task<string?> CloseAsync()
     {
         Faults.GiveUpAll();
+        await _closing.CancelAsync();
+        await _uses.CloseAsync();
         Served.Resizing += _ => "the server is stopping";
         await Served.SettledAsync();
         string? why = null;
