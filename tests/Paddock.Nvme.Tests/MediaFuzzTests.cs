@@ -96,14 +96,16 @@ public class MediaFuzzTests
         {
             ZonedCreateOptions?[] zoned =
             [
-                new() { ZoneSize = Zone, RandomArea = new RandomAreaLimits(16 << 10, 4096, 3) }, new() { ZoneSize = Zone, MaxOpenZones = 3 },
+                new() { ZoneSize = Zone, RandomArea = new RandomAreaLimits(16 << 10, 4096, 3) },
+                new() { ZoneSize = Zone, MaxOpenZones = 3 },
                 null,
             ];
             var storages = zoned.Select((_, i) => new MemoryStorage($"disk {i}")).ToArray();
             var images = new IBlockDevice[zoned.Length];
             for (int i = 0; i < zoned.Length; i++)
             {
-                await Qcow2Image.CreateAsync(storages[i], new Qcow2CreateOptions { Size = Zones * Zone, ClusterSize = 4096, Zoned = zoned[i] });
+                var options = new Qcow2CreateOptions { Size = Zones * Zone, ClusterSize = 4096, Zoned = zoned[i] };
+                await Qcow2Image.CreateAsync(storages[i], options);
                 images[i] = await Qcow2Image.OpenAsync(storages[i], new Qcow2OpenOptions());
             }
 
@@ -219,7 +221,7 @@ public class MediaFuzzTests
                 Dword13 = Perhaps(opcode switch
                 {
                     Opcode.ZoneManagementSend => SendAction(),
-                    AdminOpcode.GetLbaStatus => (uint)_random.Next(2000) | ((uint)(_random.Next(3) switch { 0 => 2, 1 => 0x10, _ => 0x11 }) << 24),
+                    AdminOpcode.GetLbaStatus => (uint)_random.Next(2000) | (_random.Next(3) switch { 0 => 2u, 1 => 0x10, _ => 0x11 } << 24),
                     Opcode.ZoneManagementReceive => (uint)_random.Next(2) | ((uint)_random.Next(8) << 8),
                     _ => 0,
                 }),

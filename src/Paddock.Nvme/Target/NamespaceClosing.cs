@@ -35,7 +35,7 @@ internal sealed class NamespaceClosing
 
     /// <summary>Closes the namespace, and completes when no command is inside.</summary>
     /// <exception cref="OperationCanceledException">The wait was cancelled; the namespace is open.</exception>
-    public async Task QuietAsync(CancellationToken cancellationToken)
+    public async Task QuietAsync(CancellationToken cancellationToken = default)
     {
         try
         {

@@ -180,17 +180,16 @@ internal static class NamespaceCommands
 
         foreach (var ns in chosen)
         {
-            if (await DeleteAsync(controller, manager, ns, command.Entry.Dword10, command.WaitToken) is not NvmeStatus.Success and var failed)
+            if (await DeleteAsync(controller, manager, ns, command) is not NvmeStatus.Success and var status)
             {
-                return failed;
+                return status;
             }
         }
 
         return NvmeStatus.Success;
     }
 
-    private static async Task<NvmeStatus> DeleteAsync(
-        Controller controller, INamespaceManager manager, NvmeNamespace ns, uint dword10, CancellationToken waits)
+    private static async Task<NvmeStatus> DeleteAsync(Controller controller, INamespaceManager manager, NvmeNamespace ns, Command command)
     {
         var subsystem = controller.Subsystem;
         if (subsystem.AttachmentsOf(ns) is not { } attachments || !ns.Closing.TryBegin(NvmeStatus.InvalidField))
@@ -200,7 +199,7 @@ internal static class NamespaceCommands
 
         try
         {
-            var quiet = ns.Closing.QuietAsync(waits);
+            var quiet = ns.Closing.QuietAsync(command.WaitToken);
             manager.GiveUpHeld(ns);
             await quiet;
         }
@@ -220,7 +219,7 @@ internal static class NamespaceCommands
             return StatusMap.Of(e, writing: true);
         }
 
-        subsystem.EventLog.AddChangeNamespace(controller.Id, dword10, ns);
+        subsystem.EventLog.AddChangeNamespace(controller.Id, command.Entry.Dword10, ns);
         return NvmeStatus.Success;
     }
 

@@ -24,7 +24,7 @@ internal static class DriveJournal
     };
 
     // events have the name of the disk, or that of its file
-    private static bool IsOf(ServedDisk disk, string image) => disk.Name == image || disk.Node.Filename == image;
+    private static bool IsOf(ServedDisk disk, string image) => disk.Name == image || disk.Filename == image;
 
     private static void Record(NvmeSubsystem subsystem, LiveEvent happened)
     {

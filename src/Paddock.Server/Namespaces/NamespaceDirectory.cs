@@ -237,7 +237,7 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
         }
 
         _disks.Remove(entry.Disk);
-        await entry.Disk.CloseAsync();
+        await entry.Disk.RemoveAsync();
         string path = Path.Combine(_folder, entry.Record.File);
         try
         {
