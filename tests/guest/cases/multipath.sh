@@ -26,7 +26,7 @@ end=$((SECONDS + ${MULTIPATH_SECONDS:-400}))
 until [ "$(changes)" -gt "$handovers" ]; do
     [ $SECONDS -lt $end ] || { cat /tmp/states; fail "$(changes) states with a usable path in ${MULTIPATH_SECONDS:-400} s, expected $((handovers + 1))"; }
     fio --name=multipath --directory=/mnt/t --numjobs=2 --size=4M --rw=randwrite --bs=16k --ioengine=libaio --iodepth=4 --direct=1 --fsync=16 \
-        --verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting >/tmp/fio 2>&1 || { tail -30 /tmp/fio; fail "fio"; }
+        --verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting >/tmp/fio 2>&1 || { grep -iE "err|verify|fio:" /tmp/fio | head; df -h /mnt/t; fail "fio"; }
     dd if=/dev/urandom of=/mnt/t/more$((passes % 3)) bs=1M count=2 2>/dev/null || fail write
     sync || fail sync
     passes=$((passes + 1))
