@@ -74,6 +74,10 @@ public sealed class NvmeSubsystem
     /// <summary>The greatest identifier of a group of namespaces; 0 without groups.</summary>
     internal uint AccessGroupLimit => _namespaces.Length == 0 ? 0 : _namespaces.Max(static ns => ns.AnaGroup?.Id ?? 0);
 
+    /// <summary>How often its groups may have lost writes.</summary>
+    internal ulong AccessLosses
+        => _namespaces.Select(static ns => ns.AnaGroup).Distinct().Aggregate(0UL, static (sum, g) => sum + (g?.Losses ?? 0));
+
     /// <summary>Creates and deletes namespaces for hosts; null: they cannot.</summary>
     internal INamespaceManager? Manager { get; init; }
 

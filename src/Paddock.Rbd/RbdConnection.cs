@@ -14,10 +14,11 @@ internal sealed class RbdConnection
     /// <summary>Most users of a shared client: a failure of one may end all of them, and its threads are a limit of its speed.</summary>
     public const int MaxUsers = 128;
 
+    /// <summary>The variable that names the configuration file where names do not.</summary>
+    public const string FileVariable = "CEPH_CONF";
+
     // Ceph's own default is five minutes
     private const string MountTimeout = "client_mount_timeout", DefaultTimeout = "300", ShortTimeout = "30";
-
-    private const string FileVariable = "CEPH_CONF";
 
     private static readonly Lock SharedLock = new();
     private static readonly List<RbdConnection> Shared = [];

@@ -54,6 +54,10 @@ internal static class RbdErrors
             + $"{(target.Namespace.Length > 0 ? "/" + target.Namespace : "")}' lists {(target.Snapshot is null ? "them" : "images")})",
             CapabilitiesFor(target));
 
+    /// <summary>What to do about an image that cannot be created.</summary>
+    public static RbdAdvice OfNewImage(RbdTarget target)
+        => new($"the pool has no namespace '{target.Namespace}' ('rbd namespace ls {target.Pool}' lists them)", CapabilitiesFor(target));
+
     /// <summary>Throws if a call failed.</summary>
     /// <param name="result">What the call returned.</param>
     /// <param name="what">What failed, for the message.</param>

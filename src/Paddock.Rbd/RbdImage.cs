@@ -221,7 +221,7 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
             }
 
             int created = LibRbd.Create(cluster.Pool, target.Image, (ulong)length, options);
-            RbdErrors.Check(created, $"error rbd create of {target.Spec}", RbdErrors.OfImage(target));
+            RbdErrors.Check(created, $"error rbd create of {target.Spec}", RbdErrors.OfNewImage(target));
         }
         finally
         {

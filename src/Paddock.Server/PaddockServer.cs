@@ -34,6 +34,8 @@ public sealed class PaddockServer : IAsyncDisposable
     // images up to which each has its own client of a Ceph cluster
     private const int OwnConnections = 16;
 
+    private const int OpenedTogether = 16;
+
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
     private readonly ServiceManager _manager;
@@ -151,13 +153,9 @@ public sealed class PaddockServer : IAsyncDisposable
             await listener.DisposeAsync();
         }
 
-        foreach (var disk in _disks)
+        foreach (var disks in _disks.Chunk(OpenedTogether))
         {
-            if (await disk.CloseAsync() is { } why)
-            {
-                FlushFailed = true;
-                _log.Write("flush failed", ("image", disk.Filename), ("reason", why));
-            }
+            await Task.WhenAll(disks.Select(CloseAsync));
         }
 
         await (_history?.DisposeAsync() ?? ValueTask.CompletedTask);
@@ -167,6 +165,15 @@ public sealed class PaddockServer : IAsyncDisposable
         if (_started)
         {
             _log.Write("stopped");
+        }
+    }
+
+    private async Task CloseAsync(ServedDisk disk)
+    {
+        if (await disk.CloseAsync() is { } why)
+        {
+            FlushFailed = true;
+            _log.Write("flush failed", ("image", disk.Filename), ("reason", why));
         }
     }
 
@@ -205,20 +212,16 @@ public sealed class PaddockServer : IAsyncDisposable
             _trace = TraceFile.Create(file, TraceFile.SizeOf(_settings), names, _log);
         }
 
-        foreach (var image in _settings.Images)
+        var opening = new DiskOpenings(_settings.Images.Count, opener.SharesConnections ? OpenedTogether : 1, i => OpenAsync(opener, i));
+        await foreach (var disk in opening.RunAsync())
         {
-            long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
-            string name = image.Export ?? StemOf(image.Path);
-            var trace = _trace?.SinkOf(_disks.Count);
-            var disk = _settings.Standby ? await StandbyOpening.OpenAsync(opener, image, name, trace)
-                : await ServedDisk.OpenAsync(opener, image, name, cache, trace);
             _disks.Add(disk);
             _owners.Follow(disk, opener, _listeners);
             if (disk.OpenNode is { IsGuess: true })
             {
                 _log.Write(
                     "format probed",
-                    ("image", image.Path),
+                    ("image", disk.Settings.Path),
                     ("reason", "no format was specified: writes to block 0 that would change the probed format are rejected; specify "
                         + "--format raw to allow them"));
             }
@@ -230,6 +233,16 @@ public sealed class PaddockServer : IAsyncDisposable
             long? cache = _settings.VolatileCache is { } size ? CacheSize(size) : null;
             _namespaces = await NamespaceDirectory.OpenAsync(namespaces, cache, opener, _disks, _log);
         }
+    }
+
+    private Task<ServedDisk> OpenAsync(ImageOpener opener, int index)
+    {
+        var image = _settings.Images[index];
+        long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
+        string name = image.Export ?? StemOf(image.Path);
+        var trace = _trace?.SinkOf(index);
+        return _settings.Standby ? StandbyOpening.OpenAsync(opener, image, name, trace)
+            : ServedDisk.OpenAsync(opener, image, name, cache, trace);
     }
 
     private async Task OpenListenersAsync(IWebPart? web)

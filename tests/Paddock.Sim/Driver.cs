@@ -1,11 +1,12 @@
 using System.Diagnostics;
+using Paddock.Sim.Ceph;
 
 namespace Paddock.Sim;
 
 /// <summary>Runs simulations on all processors until the run count, cut count or time limit is reached, and reports the result.</summary>
 internal sealed class Driver(SimOptions options)
 {
-    private const int MaxReported = 10;
+    private const int MaxReported = 10, MaxFlawRuns = 200;
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly SortedDictionary<string, (long Runs, long Cuts)> _kinds = new(StringComparer.Ordinal);
@@ -14,6 +15,7 @@ internal sealed class Driver(SimOptions options)
     private long _failed;
     private long _cuts;
     private long _rawCuts;
+    private long _handovers;
     private long _reportedAt;
 
     /// <summary>Exit code; 0 if every run passed.</summary>
@@ -25,6 +27,8 @@ internal sealed class Driver(SimOptions options)
             RunSimulations(options with { Runs = 160, Kind = "exact", Qemu = 8 });
             RunSimulations(options with { Minutes = 0.8, Kind = "all" });
             RunSimulations(options with { Runs = 400, Kind = "trouble" });
+            RunSimulations(options with { Runs = 100, Kind = "handovers" });
+            CheckFlaws(options);
             Fuzz(options, 20_000);
         }
         else if (options.Fuzz > 0)
@@ -38,10 +42,12 @@ internal sealed class Driver(SimOptions options)
 
         foreach (var (kind, (runs, cuts)) in _kinds)
         {
-            Console.WriteLine($"  {kind}: {runs} runs, {cuts} power cuts");
+            bool isHandover = kind.EndsWith("handover", StringComparison.Ordinal);
+            Console.WriteLine($"  {kind}: {runs} runs, {cuts} {(isHandover ? "hand-overs" : "power cuts")}");
         }
 
-        Console.WriteLine($"{_cuts} power cuts on images and {_rawCuts} on raw storage, {_clock.Elapsed.TotalSeconds:F1} s");
+        Console.WriteLine(
+            $"{_cuts} power cuts on images and {_rawCuts} on raw storage, {_handovers} hand-overs, {_clock.Elapsed.TotalSeconds:F1} s");
         Console.WriteLine($"{_passed} passed, {_failed} failed");
         return _failed == 0 ? 0 : 1;
     }
@@ -51,6 +57,35 @@ internal sealed class Driver(SimOptions options)
         var (passed, failed) = new FuzzDriver(run).Run(images);
         _passed += passed;
         _failed += failed;
+    }
+
+    /// <summary>Hand-overs without one of their rules must be noticed, or the simulation of hand-overs is worth nothing.</summary>
+    private void CheckFlaws(SimOptions run)
+    {
+        foreach (var flaw in Enum.GetValues<HandoverFlaw>().Where(static flaw => flaw != HandoverFlaw.None))
+        {
+            bool isNoticed = false;
+            for (int i = 0; i < MaxFlawRuns && !isNoticed; i++)
+            {
+                isNoticed = !Passes(new HandoverRun(run.Seed + i, run with { Flaw = flaw }, zoned: i % 2 == 0));
+            }
+
+            _ = isNoticed ? _passed++ : _failed++;
+            Console.WriteLine($"  hand-overs with the flaw {flaw} {(isNoticed ? "fail, as they must" : "FAILED to be noticed")}");
+        }
+    }
+
+    private static bool Passes(SimRun simulation)
+    {
+        try
+        {
+            simulation.Run();
+            return true;
+        }
+        catch (SimFailure)
+        {
+            return false;
+        }
     }
 
     private void RunSimulations(SimOptions run)
@@ -87,7 +122,7 @@ internal sealed class Driver(SimOptions options)
     }
 
     private bool Done(SimOptions run)
-        => (run.Cuts > 0 && Interlocked.Read(ref _cuts) >= run.Cuts)
+        => (run.Cuts > 0 && Interlocked.Read(ref _cuts) + Interlocked.Read(ref _handovers) >= run.Cuts)
             || (run.Minutes > 0 && _clock.Elapsed.TotalMinutes >= run.Minutes)
             || Interlocked.Read(ref _failed) >= MaxReported;
 
@@ -118,7 +153,9 @@ internal sealed class Driver(SimOptions options)
         finally
         {
             // a cut of raw storage tests the simulator, not an image
-            Interlocked.Add(ref kind.Group == "raw" ? ref _rawCuts : ref _cuts, simulation.Cuts);
+            Interlocked.Add(
+                ref kind.Group == "raw" ? ref _rawCuts : ref kind.Group == SimKinds.Handovers ? ref _handovers : ref _cuts,
+                simulation.Cuts);
             lock (_kinds)
             {
                 var (runs, cuts) = _kinds.GetValueOrDefault(kind.Name);
@@ -136,7 +173,8 @@ internal sealed class Driver(SimOptions options)
             lock (_kinds)
             {
                 string each = string.Join(", ", _kinds.Select(static kind => $"{kind.Key} {kind.Value.Cuts}"));
-                Console.WriteLine($"{now / 1000} s: {_passed} runs passed, {_failed} failed, {_cuts} cuts ({each})");
+                Console.WriteLine(
+                    $"{now / 1000} s: {_passed} runs passed, {_failed} failed, {_cuts} cuts, {_handovers} hand-overs ({each})");
             }
         }
     }

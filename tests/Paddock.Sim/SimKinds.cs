@@ -1,9 +1,12 @@
+using Paddock.Sim.Ceph;
+
 namespace Paddock.Sim;
 
 /// <summary>Kind of simulation.</summary>
 /// <param name="Name">Name on the command line.</param>
 /// <param name="Group">
-/// plain or zoned (power cuts), trouble (full storage, failing flushes), exact (no cuts), raw (the simulator itself).
+/// plain or zoned (power cuts), trouble (full storage, failing flushes), exact (no cuts), handovers (between servers, in a cluster), raw
+/// (the simulator itself).
 /// </param>
 /// <param name="Make">Creates a simulation from a seed.</param>
 internal sealed record SimKind(string Name, string Group, Func<int, SimOptions, SimRun> Make);
@@ -11,6 +14,9 @@ internal sealed record SimKind(string Name, string Group, Func<int, SimOptions, 
 /// <summary>All kinds of simulation.</summary>
 internal static class SimKinds
 {
+    /// <summary>Group of the kinds in which servers hand an image over.</summary>
+    public const string Handovers = "handovers";
+
     private static readonly SimKind[] All =
     [
         new("cut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false)),
@@ -39,6 +45,8 @@ internal static class SimKinds
         new("zonefull", "trouble", (seed, options) => new ZonedTroubleRun(seed, options, Trouble.Full)),
         new("flushfail", "trouble", (seed, options) => new TroubleRun(seed, options, Trouble.FlushFails)),
         new("zoneflushfail", "trouble", (seed, options) => new ZonedTroubleRun(seed, options, Trouble.FlushFails)),
+        new("handover", Handovers, (seed, options) => new HandoverRun(seed, options, zoned: false)),
+        new("zonehandover", Handovers, (seed, options) => new HandoverRun(seed, options, zoned: true)),
         new("raw", "raw", (seed, options) => new PlainCutRun(seed, options, raw: true)),
     ];
 

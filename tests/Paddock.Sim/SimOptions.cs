@@ -1,4 +1,5 @@
 using System.Globalization;
+using Paddock.Sim.Ceph;
 
 namespace Paddock.Sim;
 
@@ -13,13 +14,13 @@ internal sealed record SimOptions
     /// <summary>Number of runs; 0: run until the cut or time limit is reached.</summary>
     public long Runs { get; init; }
 
-    /// <summary>Target number of power cuts; 0: none.</summary>
+    /// <summary>Target number of power cuts, or of hand-overs; 0: none.</summary>
     public long Cuts { get; init; }
 
     /// <summary>Time limit in minutes; 0: none.</summary>
     public double Minutes { get; init; }
 
-    /// <summary>Simulations to run, separated by commas: a kind's name, exact, zoned, plain, trouble or all.</summary>
+    /// <summary>Simulations to run, separated by commas: a kind's name, exact, zoned, plain, trouble, handovers or all.</summary>
     public string Kind { get; init; } = "all";
 
     /// <summary>Number of hostile images; 0: none.</summary>
@@ -39,12 +40,16 @@ internal sealed record SimOptions
     /// <summary>Checks one mirror image in this many with qemu-img; 0: never.</summary>
     public int Qemu { get; init; }
 
+    /// <summary>Rule of hand-overs that is broken on purpose.</summary>
+    public HandoverFlaw Flaw { get; init; }
+
     /// <summary>Folder for failing images.</summary>
     public string? DumpFolder { get; init; }
 
     public const string Usage = """
-        usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|KIND[,KIND...]] [--seed N] [--ops N] [--runs N] [--cuts N]
-                           [--minutes N] [--fuzz N] [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--extended] [--verbose] [--ci]
+        usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|handovers|KIND[,KIND...]] [--seed N] [--ops N] [--runs N] [--cuts N]
+                           [--minutes N] [--fuzz N] [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--extended] [--verbose]
+                           [--flaw nofence|oldepoch|nolease|nocheck|noflush] [--ci]
         kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones),
                datacut, resizedatacut, zonedatacut (the same with an external data file on a disk of its own),
                lukscut, zonelukscut (the same on encrypted images), mixcut, zonemixcut (encrypted, with a data file),
@@ -58,8 +63,11 @@ internal sealed record SimOptions
                zonesnapfault (snapshots of zoned images while requests fail);
                full, zonefull (a file system that fills up) and flushfail, zoneflushfail (a flush that fails), with
                power cuts, all four called trouble;
+               handover, zonehandover (several servers hand one image in a Ceph cluster over to each other, as planned and
+               because they are killed, stopped, slow or cut off), both called handovers;
                raw (power cuts on raw storage: tests the simulator alone)
         --extended: only images with extended L2 entries.
+        --flaw: break a rule of hand-overs, which must then fail. --cuts counts hand-overs too.
         --qemu N: also ask qemu-img about one mirror image in N. --ci: a short run of everything, and hostile images.
         """;
 
@@ -96,6 +104,11 @@ internal sealed record SimOptions
         "--workers" => options with { Workers = Number<int>(value) },
         "--qemu" => options with { Qemu = Number<int>(value) },
         "--kind" => options with { Kind = value },
+        "--flaw" => options with
+        {
+            Flaw = Enum.TryParse(value, ignoreCase: true, out HandoverFlaw flaw) ? flaw
+                : throw new FormatException($"no flaw is called {value}"),
+        },
         "--dump" => options with { DumpFolder = value },
         _ => throw new FormatException($"unknown option {word}"),
     };

@@ -27,6 +27,12 @@ internal sealed class OverlaySource : IAsyncDisposable
     /// <summary>Number of zones; null: none.</summary>
     public int? Zones => _zones?.Count;
 
+    /// <summary>Its format.</summary>
+    public string Format => _node.Driver;
+
+    /// <summary>The bytes under the image.</summary>
+    public IStorage Storage => _node.Storage is DelegatingStorage { Inner: var inner } ? inner : _node.Storage;
+
     /// <summary>Opens the image, read-only.</summary>
     /// <param name="opener">Opens images.</param>
     /// <param name="image">A qcow2 or raw image; it must not be written while it has overlays.</param>

@@ -72,6 +72,9 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
     /// <summary>Time at which it was received.</summary>
     public long StartedAt { get; set; }
 
+    /// <summary>Time at which its I/O was done; 0 while it runs, and for commands without.</summary>
+    public long EndedAt { get; set; }
+
     /// <summary>The queue's code for it, run on a thread of the pool.</summary>
     public Action<Command>? Deferred { get; set; }
 
@@ -91,6 +94,7 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
 
         Written = 0;
         Status = NvmeStatus.Success;
+        EndedAt = 0;
         StartedAt = Stopwatch.GetTimestamp();
     }
 

@@ -34,7 +34,11 @@ internal sealed class FreedSpaceUpkeep(HolePuncher holes, MetadataGuard guard, E
     /// <summary>Ends it, and waits for the step under way.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _ends.CancelAsync();
+        if (isOn)
+        {
+            await _ends.CancelAsync();
+        }
+
         await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _ends.Dispose();
         timer.Dispose();

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Paddock.Images;
 using Paddock.Nvme;
+using Paddock.Nvme.Ana;
 using Paddock.Server.Disks;
 using Paddock.Server.Namespaces;
 using Paddock.Server.Standby;
@@ -25,6 +26,7 @@ internal sealed class NvmeSubsystems
     private readonly ServeLog _log;
     private readonly DhChapPolicy? _keys;
     private readonly List<ServedNamespace> _fixed = [];
+    private readonly Dictionary<ServedDisk, AnaGroup> _groups = [];
     private readonly NamespaceDirectory? _directory;
 
     /// <param name="settings">The settings.</param>
@@ -122,6 +124,23 @@ internal sealed class NvmeSubsystems
     /// <inheritdoc cref="IListener.Show"/>
     public void Show(ServedDisk disk, DiskState state)
     {
+        if (!_groups.TryGetValue(disk, out var group))
+        {
+            return;
+        }
+
+        switch (state)
+        {
+            case DiskState.Active:
+                group.SetState(AnaState.Optimized);
+                break;
+            case DiskState.Lost:
+                group.LoseAccess();
+                break;
+            default:
+                group.SetState(AnaState.Inaccessible);
+                break;
+        }
     }
 
     /// <summary>Total bytes that hosts have written to a disk, over all transports.</summary>
@@ -171,6 +190,7 @@ internal sealed class NvmeSubsystems
             var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
             {
                 AllowedHosts = HostsOf(_settings), Authentication = _keys, Manager = directory, AllowsFormat = _settings.NvmeFormat,
+                ControllerIds = _settings.Node == 0 ? ControllerRange.All : ControllerRange.OfNode(_settings.Node),
             };
             Target.Add(subsystem);
             return subsystem;
@@ -192,10 +212,30 @@ internal sealed class NvmeSubsystems
         }
     }
 
+    // another server has the image at other times; null: none has. The same number on each server with the same images
+    private AnaGroup? GroupOf(NvmeSubsystem subsystem, ServedDisk disk)
+    {
+        if (!_settings.Standby || disk.Settings.ReadOnly)
+        {
+            return null;
+        }
+
+        uint id = (uint)subsystem.Namespaces.Select(static n => n.AnaGroup).Distinct().Count(static g => g is not null) + 1;
+        if (id > AnaGroup.MaxId)
+        {
+            throw new ToolException($"subsystem {subsystem.Nqn} would have {id} images on standby: the limit is {AnaGroup.MaxId}");
+        }
+
+        var group = new AnaGroup(id, disk.State == DiskState.Active ? AnaState.Optimized : AnaState.Inaccessible);
+        _groups.Add(disk, group);
+        return group;
+    }
+
     private void AddNamespaces(NvmeSubsystem subsystem, ServedDisk disk)
     {
         var parts = DiskWindow.Part(disk.Device);
         long start = 0;
+        var group = GroupOf(subsystem, disk);
         foreach (var part in parts)
         {
             uint id = 1;
@@ -206,7 +246,7 @@ internal sealed class NvmeSubsystems
 
             try
             {
-                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { HeldRequests = disk.Faults };
+                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { HeldRequests = disk.Faults, AnaGroup = group };
                 subsystem.Add(ns);
                 _fixed.Add(new ServedNamespace(subsystem, ns, disk, start));
                 start += part.Length;

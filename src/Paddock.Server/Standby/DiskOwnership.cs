@@ -255,7 +255,7 @@ internal sealed class DiskOwnership
 
             string why = _owned?.LossReason ?? "unknown reason";
             var image = _disk.Deactivate(_waits ? DiskState.Standby : DiskState.Lost, $"'{_disk.Name}' was taken over: {why}");
-            Announce();
+            Announce(DiskState.Lost);
             _log.Write("ownership lost", ("image", _disk.Filename), ("reason", why));
             foreach (var listener in _listeners)
             {
