@@ -141,7 +141,8 @@ public static class Lane
             .. options.Program.Skip(1), "create", options.Image, $"{Conventional + Sequential}M", "--zone-size", "1M",
             "--conventional", Conventional.ToString(CultureInfo.InvariantCulture),
         ];
-        using var process = Process.Start(new ProcessStartInfo(options.Program[0], words) { RedirectStandardError = true })!;
+        using var process = Process.Start(new ProcessStartInfo(options.Program[0], words) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        _ = process.StandardOutput.ReadToEndAsync();
         string error = await process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();
         if (process.ExitCode != 0)
