@@ -73,7 +73,8 @@ public static class Lane
         catch (HandoverException e)
         {
             throw new HandoverException(
-                $"seed {options.Seed}, hand-over {times.Count + 1} ({(HandoverKind)(times.Count % 3)}): {e.Message}; logs in {options.Folder}");
+                $"seed {options.Seed}, hand-over {times.Count + 1} ({(HandoverKind)(times.Count % 3)}): {e.Message}; logs in "
+                + options.Folder);
         }
     }
 
@@ -141,7 +142,8 @@ public static class Lane
             .. options.Program.Skip(1), "create", options.Image, $"{Conventional + Sequential}M", "--zone-size", "1M",
             "--conventional", Conventional.ToString(CultureInfo.InvariantCulture),
         ];
-        using var process = Process.Start(new ProcessStartInfo(options.Program[0], words) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        var start = new ProcessStartInfo(options.Program[0], words) { RedirectStandardError = true, RedirectStandardOutput = true };
+        using var process = Process.Start(start)!;
         _ = process.StandardOutput.ReadToEndAsync();
         string error = await process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();

@@ -115,7 +115,9 @@ internal sealed class VerifyingClient : IAsyncDisposable
         return Stopwatch.GetElapsedTime(_since, Volatile.Read(ref _answered));
     }
 
-    /// <summary>Reads blocks through a server, which may answer only if it serves the image: not with what is older than flushed data.</summary>
+    /// <summary>
+    /// Reads blocks through a server, which may answer only if it serves the image: not with what is older than flushed data.
+    /// </summary>
     /// <exception cref="HandoverException">The server answers with old data.</exception>
     public async Task ProbeStaleAsync(ServerNode node, TimeSpan time)
     {
@@ -262,7 +264,8 @@ internal sealed class VerifyingClient : IAsyncDisposable
         }
 
         byte[] data = Pattern.Of(_options.Seed, version);
-        var (isDone, isAbandoned) = await TryAsync(connection, () => connection.Plain.WriteAsync((long)block * Pattern.Block, data).AsTask());
+        var (isDone, isAbandoned) = await TryAsync(
+            connection, () => connection.Plain.WriteAsync((long)block * Pattern.Block, data).AsTask());
         _blocks.End(block, version, isDone, isAbandoned);
         return isDone;
     }
