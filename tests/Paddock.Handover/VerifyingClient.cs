@@ -123,9 +123,10 @@ internal sealed class VerifyingClient : IAsyncDisposable
     {
         var watch = Stopwatch.StartNew();
         byte[] data = new byte[Pattern.Block];
+        var random = new Random(_options.Seed);
         while (watch.Elapsed < time)
         {
-            int block = Random.Shared.Next(_blocks.Count);
+            int block = random.Next(_blocks.Count);
             long oldest = _blocks.OldestOf(block);
             try
             {
