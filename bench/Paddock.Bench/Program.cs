@@ -1,6 +1,6 @@
 // Zone appends a second, and commands of the NVMe controller on a PCI bus, in process: paddock-bench FOLDER [MIB [CASE]]. One line a
 // case: name, appends or commands a second, bytes allocated for one. Loads on images and servers: paddock bench.
-// Or commands a second of a vfio-user server: paddock-bench vfio-user SOCKET LOAD SIZE DEPTH SECONDS NAMESPACE ZONEBYTES [trapped].
+// Or commands a second of a vfio-user server: paddock-bench vfio-user SOCKET LOAD SIZE DEPTH SECONDS NAMESPACE ZONEBYTES [trapped] [poll].
 // Prints commands a second, p50 and p99.9 in us, doorbell messages a command, commands.
 using System.Diagnostics;
 using System.Globalization;
@@ -16,7 +16,8 @@ const long Mib = 1 << 20;
 if (args is ["vfio-user", var socket, var load, var size, var depth, var seconds, var ns, var zone, .. var rest])
 {
     VfioUserLoad.Run(new VfioUserArguments(
-        socket, load, Number(size), Number(depth), Number(seconds), (uint)Number(ns), Number(zone), rest is ["trapped"]));
+        socket, load, Number(size), Number(depth), Number(seconds), (uint)Number(ns), Number(zone), rest.Contains("trapped"),
+        rest.Contains("poll")));
     return 0;
 }
 

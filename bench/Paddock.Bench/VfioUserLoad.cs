@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Paddock.Posix;
+using Paddock.Serving;
 using Paddock.Testing.Protocols.VfioUser;
 
 namespace Paddock.Bench;
@@ -10,7 +11,8 @@ namespace Paddock.Bench;
 /// </summary>
 internal sealed class VfioUserLoad : IDisposable
 {
-    private const int BlockBytes = 512, SettleMilliseconds = 1000;
+    // the size of Linux's queues: a driver with shadow doorbells writes a doorbell each time that a queue wraps
+    private const int BlockBytes = 512, QueueEntries = 1024, SettleMilliseconds = 1000, SpinsBetweenLooks = 10;
 
     private readonly DeviceMemory _memory = new(256 << 20);
     private readonly NvmeDriver _driver;
@@ -21,6 +23,7 @@ internal sealed class VfioUserLoad : IDisposable
     private readonly List<long> _took = new(1 << 20);
     private readonly Random _random = new(1);
     private readonly long _bytes;
+    private PollPace _pace = new(Stopwatch.Frequency / 20_000);
     private long _next;
 
     private VfioUserLoad(VfioUserArguments arguments)
@@ -32,9 +35,9 @@ internal sealed class VfioUserLoad : IDisposable
             _driver.ShareDoorbells();
         }
 
-        _queue = _driver.CreateQueue(1, arguments.Depth + 1);
+        _queue = _driver.CreateQueue(1, Math.Max(QueueEntries, arguments.Depth + 1));
         _data = _driver.Reserve(arguments.Size * arguments.Depth);
-        _started = new long[arguments.Depth + 1];
+        _started = new long[_queue.Entries];
         NvmeDriver.Check(_driver.Identify(0, arguments.Namespace), "identify");
         _bytes = BitConverter.ToInt64(_memory.Span(_driver.Buffer, 8)) * BlockBytes;
     }
@@ -82,18 +85,34 @@ internal sealed class VfioUserLoad : IDisposable
                 _queue.Ring();
             }
 
-            if (!TakeAll())
+            if (TakeAll())
             {
-                if (_queue.InFlight == 0)
-                {
-                    return Stopwatch.GetElapsedTime(start);
-                }
-
-                _queue.WaitForInterrupt(1000);
+                _pace.Worked();
+            }
+            else if (_queue.InFlight == 0)
+            {
+                return Stopwatch.GetElapsedTime(start);
+            }
+            else
+            {
+                Wait();
             }
 
             now = Stopwatch.GetTimestamp();
         }
+    }
+
+    // as the server does: a short wait is polled, a long one is slept through
+    private void Wait()
+    {
+        if (_arguments.Polls && _pace.KeepsPolling(Stopwatch.GetTimestamp()))
+        {
+            Thread.SpinWait(SpinsBetweenLooks);
+            return;
+        }
+
+        _queue.WaitForInterrupt(1000);
+        _pace.Woke(Stopwatch.GetTimestamp());
     }
 
     private bool TakeAll()
@@ -152,12 +171,13 @@ internal sealed class VfioUserLoad : IDisposable
 
 /// <summary>A load on a vfio-user server.</summary>
 /// <param name="Socket">The server's socket.</param>
-/// <param name="Load"><c>randread</c>, <c>write</c> or <c>append</c>.</param>
+/// <param name="Load"><c>randread</c>, <c>randwrite</c>, <c>write</c> or <c>append</c>.</param>
 /// <param name="Size">Bytes of a command.</param>
 /// <param name="Depth">Commands in flight.</param>
 /// <param name="Seconds">Duration.</param>
 /// <param name="Namespace">Identifier of the namespace.</param>
 /// <param name="ZoneBytes">Bytes of a zone; 0: it has none.</param>
 /// <param name="IsTrapped">Whether each doorbell is a message, without shadow doorbells.</param>
+/// <param name="Polls">Whether completions are polled for a moment before the client sleeps.</param>
 internal sealed record VfioUserArguments(
-    string Socket, string Load, int Size, int Depth, int Seconds, uint Namespace, long ZoneBytes, bool IsTrapped);
+    string Socket, string Load, int Size, int Depth, int Seconds, uint Namespace, long ZoneBytes, bool IsTrapped, bool Polls);

@@ -84,6 +84,7 @@ internal static class CommandExamples
             "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
             "paddock serve disk.qcow2 --vfio-user /run/nvme0.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
+            "paddock serve rbd:pool/drive --nvme 0.0.0.0:4420 --standby --node 2 --control /run/p.sock",
         ],
         ["discover"] =
         [
@@ -119,6 +120,7 @@ internal static class CommandExamples
             "paddock resize --control /run/p.sock base 64G --preallocation falloc",
             "paddock resize --control /run/p.sock zns -256M --shrink",
         ],
+        ["handover"] = ["paddock handover --control /run/p.sock", "paddock handover --control /run/p.sock zns --json"],
         ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
         ["bench"] =
         [

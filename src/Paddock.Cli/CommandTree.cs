@@ -29,6 +29,7 @@ public static class CommandTree
             ResizeCommand.Create(console),
             BackupCommand.Create(console),
             SnapshotCommand.Create(console),
+            HandoverCommand.Create(console),
             KeyCommand.Generate(console),
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
@@ -69,6 +70,7 @@ public static class CommandTree
         "resize" => ResizeCommand.Details,
         "backup" => BackupCommand.Details,
         "snapshot" => SnapshotCommand.Details,
+        "handover" => HandoverCommand.Details,
         _ => [],
     };
 

@@ -58,8 +58,21 @@ internal sealed class ServedDevice : DelegatingDevice
 
     internal IBlockDevice Device => Inner;
 
+    /// <summary>Makes new requests wait until <see cref="Unblock"/>, once none is inside the device any more.</summary>
+    /// <param name="limit">Time for the requests inside; after it, the device is not blocked.</param>
+    /// <returns>Whether the device is blocked.</returns>
+    /// <remarks>Requests that a rule holds are not inside: give them up, or they reach whatever device they find later.</remarks>
+    public ValueTask<bool> TryBlockAsync(TimeSpan limit) => _resizing.Gate.TryCloseAsync(limit);
+
+    /// <summary>Makes new requests wait until <see cref="Unblock"/>, however long those inside the device take.</summary>
+    public ValueTask BlockAsync() => _resizing.Gate.CloseAsync();
+
+    /// <summary>Ends what <see cref="TryBlockAsync"/> or <see cref="BlockAsync"/> began.</summary>
+    public void Unblock() => _resizing.Gate.Open();
+
     /// <summary>
-    /// Replaces the device with another of the same kind and geometry; the size may differ. No request may be inside the old one.
+    /// Replaces the device with another of the same kind and geometry; the size may differ. The old one stays open until no request is
+    /// inside it: either <see cref="TryBlockAsync"/> came first, or <see cref="BlockAsync"/> follows.
     /// </summary>
     /// <returns>The previous device, no longer owned.</returns>
     /// <exception cref="BlockException">The new device is of another kind, or has different zones.</exception>
@@ -320,6 +333,8 @@ internal sealed class ServedDevice : DelegatingDevice
             await Faults.MeetAsync(range.Operation, range.Offset, range.Affected, cancellationToken);
         }
 
+        // while the requests inside a lost disk end, new ones fail at once
+        (Inner as UnownedDevice)?.Reject();
         return await _resizing.Gate.EnterAsync();
     }
 

@@ -3,6 +3,7 @@ using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Images;
 
@@ -24,6 +25,10 @@ internal static class DiskCreation
         }
 
         Qcow2Image.CheckCreateOptions(options);
+        if (options.DataFile is not null && RbdTarget.IsName(path))
+        {
+            throw new BlockException(BlockError.NotSupported, $"'{path}': an image in RBD cannot have an external data file");
+        }
 
         var open = new DiskOptions
         {
@@ -36,7 +41,7 @@ internal static class DiskCreation
     }
 
     private static async ValueTask FormatAsync(
-        FileStorage image, string path, Qcow2CreateOptions options, bool overwrite, ZoneClone? clone, CancellationToken cancellationToken)
+        IStorage image, string path, Qcow2CreateOptions options, bool overwrite, ZoneClone? clone, CancellationToken cancellationToken)
     {
         await (options.DataFile is { } dataFile ? FormatAsync(image, path, dataFile, options, overwrite, cancellationToken)
             : Qcow2Image.CreateAsync(image, options, cancellationToken));
@@ -48,7 +53,7 @@ internal static class DiskCreation
 
     /// <summary>Creates an image and its data file, which must not exist or is overwritten.</summary>
     private static async ValueTask FormatAsync(
-        FileStorage image, string path, string dataFile, Qcow2CreateOptions options, bool overwrite, CancellationToken cancellationToken)
+        IStorage image, string path, string dataFile, Qcow2CreateOptions options, bool overwrite, CancellationToken cancellationToken)
     {
         if (FileIdentity.IsSameFile(path, dataFile))
         {
@@ -127,9 +132,14 @@ internal static class DiskCreation
     }
 
     private static async Task<Disk> CreateAsync(
-        string path, bool overwrite, DiskOptions open, Func<FileStorage, ValueTask> format, CancellationToken cancellationToken)
+        string path, bool overwrite, DiskOptions open, Func<IStorage, ValueTask> format, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
+        if (RbdTarget.IsName(path))
+        {
+            return await CreateInRbdAsync(path, overwrite, open, format, cancellationToken);
+        }
+
         bool existed = FileIdentity.IsTaken(path);
         RequireAbsent(path, existed && !overwrite);
 
@@ -148,6 +158,40 @@ internal static class DiskCreation
             }
 
             throw;
+        }
+    }
+
+    private static async Task<Disk> CreateInRbdAsync(
+        string name, bool overwrite, DiskOptions open, Func<IStorage, ValueTask> format, CancellationToken cancellationToken)
+    {
+        var (storage, existed) = await OpenInRbdAsync(name, overwrite);
+        try
+        {
+            await format(storage);
+            return await DiskOpening.OpenStorageAsync(name, storage, open, cancellationToken);
+        }
+        catch
+        {
+            await storage.DisposeAsync();
+            await (existed ? default : RemoteStorage.RemoveRbdAsync(name));
+            throw;
+        }
+    }
+
+    private static async ValueTask<(IStorage Storage, bool Existed)> OpenInRbdAsync(string name, bool overwrite)
+    {
+        try
+        {
+            return (await RemoteStorage.CreateRbdAsync(name, 0), false);
+        }
+        catch (BlockException e) when (e.Error == BlockError.AlreadyExists)
+        {
+            RequireAbsent(name, !overwrite);
+            return (await RbdDriver.OpenAsync(RbdDriver.Parse(name), readOnly: false), true);
+        }
+        catch (ToolException e)
+        {
+            throw new BlockException(BlockError.InvalidArgument, e.Message, e);
         }
     }
 }

@@ -33,13 +33,13 @@ internal static class DiskOpening
         return await OpenStorageAsync(path, file, options, cancellationToken);
     }
 
-    /// <summary>Opens the image in a file that is open already, and is closed if that fails.</summary>
-    public static async Task<Disk> OpenStorageAsync(string path, FileStorage file, DiskOptions options, CancellationToken cancellationToken)
+    /// <summary>Opens the image in a file, or an image in RBD, that is open already, and is closed if that fails.</summary>
+    public static async Task<Disk> OpenStorageAsync(string path, IStorage file, DiskOptions options, CancellationToken cancellationToken)
     {
         try
         {
-            var settings = SettingsOf(options, cancellationToken) with { Storage = file, StorageFacts = file.Facts };
-            return await OpenNodeAsync(path, PlainPath(path), settings, options);
+            var settings = SettingsOf(options, cancellationToken) with { Storage = file, StorageFacts = (file as FileStorage)?.Facts };
+            return await OpenNodeAsync(path, IsRemote(path) ? path : PlainPath(path), settings, options);
         }
         catch
         {

@@ -227,6 +227,9 @@ internal sealed record OpenSettings
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
 
+    /// <summary>Whether images in RBD, and those below them, share clients of the cluster with others of this process.</summary>
+    public bool SharesConnections { get; init; }
+
     /// <summary>Passphrase of encrypted images for which options name no secret; null: none.</summary>
     public ReadOnlyMemory<byte>? Passphrase { get; init; }
 

@@ -35,6 +35,9 @@ internal sealed class ImageOpener
     /// </summary>
     public bool MarkBitmaps { get; init; }
 
+    /// <summary>Whether images in RBD share clients of the cluster (<see cref="OpenSettings.SharesConnections"/>).</summary>
+    internal bool SharesConnections { get; init; }
+
     /// <summary>Name of the option that sets <see cref="Backing"/>, for messages.</summary>
     internal string BackingOption { get; init; } = "--backing";
 
@@ -187,7 +190,11 @@ internal sealed class ImageOpener
     private async ValueTask<ImageNode> OpenNodeAsync(string? name, OpenSettings settings)
     {
         var options = settings.Options?.Clone() ?? new QDict();
-        settings = settings with { Chain = settings.Chain ?? new ImageChain(Backing, BackingOption, AcceptsOwnPaths) };
+        settings = settings with
+        {
+            Chain = settings.Chain ?? new ImageChain(Backing, BackingOption, AcceptsOwnPaths),
+            SharesConnections = settings.SharesConnections || SharesConnections,
+        };
         var node = await new NodeOpener(this, _messages).OpenAsync(name, options, settings, depth: 0, isProtocol: false);
         try
         {

@@ -9,6 +9,8 @@ public sealed class NbdExport
 {
     private const uint PreferredBlock = 4096;
 
+    private volatile string? _unavailable;
+
     /// <summary>Export name; empty for the default export.</summary>
     public required string Name { get; init; }
 
@@ -32,6 +34,13 @@ public sealed class NbdExport
 
     /// <summary>Bitmaps to offer as contexts <c>qemu:dirty-bitmap:NAME</c>; not owned. They cover at least the device's length.</summary>
     public IReadOnlyList<IDirtyBitmap> Bitmaps { get; init; } = [];
+
+    /// <summary>Why clients cannot use the export for now, as a phrase for people; null: they can.</summary>
+    internal string? Unavailable
+    {
+        get => _unavailable;
+        set => _unavailable = value;
+    }
 
     /// <summary>Request counters.</summary>
     internal RequestCounters Statistics { get; init; } = new();

@@ -87,7 +87,7 @@ public sealed class NbdServer : IAsyncDisposable
     {
         await _reception.StopAsync(limit ?? Options.DrainLimit);
         ExceptionDispatchInfo? failure = null;
-        foreach (var export in _exports.Values.Where(e => !e.IsReadOnly))
+        foreach (var export in _exports.Values.Where(e => !e.IsReadOnly && e.Unavailable is null))
         {
             try
             {
@@ -105,6 +105,26 @@ public sealed class NbdServer : IAsyncDisposable
 
     /// <summary>Drops every connection immediately, as a power cut would; clients may reconnect.</summary>
     public void DropConnections() => _reception.AbortAll();
+
+    /// <summary>Drops the connections of the clients that use a disk; they may reconnect.</summary>
+    internal void DropConnections(IBlockDevice device)
+    {
+        foreach (var client in _reception.Clients.Where(c => c.Export?.Device == device))
+        {
+            client.Abort();
+        }
+    }
+
+    /// <summary>Offers the exports of a disk to new clients, or not.</summary>
+    /// <param name="device">The disk.</param>
+    /// <param name="unavailable">Why it is not offered; null: it is.</param>
+    internal void Offer(IBlockDevice device, string? unavailable)
+    {
+        foreach (var export in _exports.Values.Where(e => e.Device == device))
+        {
+            export.Unavailable = unavailable;
+        }
+    }
 
     /// <summary>Accepts new clients, or disconnects them at once.</summary>
     public void Admit(bool clients) => _reception.Admits = clients;

@@ -6,7 +6,11 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme;
 
-/// <summary>A user-space NVMe/TCP host: connects to a controller, keeps it connected, and opens its namespaces as block devices.</summary>
+/// <summary>
+/// A user-space NVMe/TCP host: connects to a controller, or to one at each of several addresses, keeps them connected, and opens their
+/// namespaces as block devices. Of several paths it uses one at a time for all of its namespaces, as their ANA states require: those of
+/// images that are handed over separately need a host each.
+/// </summary>
 public sealed class NvmeTcpHost : IAsyncDisposable
 {
     private const long PoolBytes = 512L << 20;
@@ -44,7 +48,7 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     /// <summary>Whether an acknowledged write is not durable before a flush.</summary>
     internal bool HasWriteCache => _link.Current.HasWriteCache;
 
-    /// <summary>Whether I/O queues are open.</summary>
+    /// <summary>Whether I/O commands can be sent.</summary>
     internal bool IsConnected => _link.Current.IsOpen;
 
     /// <summary>Connects and enables the controller.</summary>
@@ -86,7 +90,7 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     public ValueTask DisposeAsync() => _link.DisposeAsync();
 
     /// <summary>A namespace's name for messages.</summary>
-    internal string NameOf(uint id) => $"nvme+tcp://{_options.Host}:{_options.Port}/{_options.SubsystemNqn}?ns={id}";
+    internal string NameOf(uint id) => $"nvme+tcp://{_options.Places}/{_options.SubsystemNqn}?ns={id}";
 
     /// <inheritdoc cref="ControllerConnection.IdentifyAsync"/>
     internal ValueTask<byte[]> IdentifyAsync(byte cns, uint namespaceId, byte commandSet, CancellationToken cancellationToken)
@@ -97,10 +101,16 @@ public sealed class NvmeTcpHost : IAsyncDisposable
         SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
         => _link.RunAsync(entry, toController, toHost, cancellationToken);
 
-    /// <inheritdoc cref="ControllerConnection.RunAsync"/>
+    /// <inheritdoc cref="HostLink.RunOnceAsync"/>
     internal ValueTask<CompletionEntry> RunOnceAsync(
-        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
-        => _link.Current.RunAsync(entry, toController, toHost, cancellationToken);
+        in SubmissionEntry entry, ReadOnlyMemory<byte> data, int generation, CancellationToken cancellationToken)
+        => _link.RunOnceAsync(entry, data, default, generation, cancellationToken);
+
+    /// <inheritdoc cref="HostLink.NoteRefusal"/>
+    internal bool NoteRefusal(NvmeStatus status, int generation) => _link.NoteRefusal(status, generation);
+
+    /// <inheritdoc cref="HostLink.ThrowIfRefusedFor"/>
+    internal void ThrowIfRefusedFor(long since) => _link.ThrowIfRefusedFor(since);
 
     /// <summary>Runs an admin command with data for the controller, or for the host.</summary>
     internal ValueTask<CompletionEntry> RunAdminAsync(

@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Net;
+
 namespace Paddock.Nvme;
 
 /// <summary>Address of a subsystem, and settings of its host.</summary>
@@ -8,6 +11,12 @@ public sealed record NvmeTcpHostOptions
 
     /// <summary>TCP port.</summary>
     public int Port { get; init; } = 4420;
+
+    /// <summary>
+    /// Further addresses of the subsystem, for example of a second server that takes over. The host connects to all of them, and uses the
+    /// one whose controller has the namespaces (asymmetric namespace access).
+    /// </summary>
+    public IReadOnlyList<DnsEndPoint> OtherAddresses { get; init; } = [];
 
     /// <summary>The subsystem's qualified name.</summary>
     public required string SubsystemNqn { get; init; }
@@ -38,6 +47,14 @@ public sealed record NvmeTcpHostOptions
     /// <summary>Offered groups: all of them, since a target may support only NULL.</summary>
     public IReadOnlyList<DhChapGroup> Groups { get; init; } = [.. DhChapPolicy.DefaultGroups, DhChapGroup.Null];
 
-    /// <summary>Time limit for reconnecting, after which waiting requests fail; zero: no reconnecting.</summary>
+    /// <summary>
+    /// Time limit for reconnecting, and for the wait until a path can be used, after which waiting requests fail; zero: no reconnecting.
+    /// </summary>
     public TimeSpan ReconnectTime { get; init; }
+
+    /// <summary>All addresses, for messages.</summary>
+    internal string Places => string.Join(',', OtherAddresses.Select(static a => PlaceOf(a.Host, a.Port)).Prepend(PlaceOf(Host, Port)));
+
+    private static string PlaceOf(string host, int port)
+        => string.Create(CultureInfo.InvariantCulture, $"{(host.Contains(':', StringComparison.Ordinal) ? $"[{host}]" : host)}:{port}");
 }

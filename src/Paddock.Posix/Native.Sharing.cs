@@ -31,6 +31,15 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     public static partial int Unmap(nint start, nuint length);
 
+    [LibraryImport("libc", EntryPoint = "fstatfs", SetLastError = true)]
+    public static unsafe partial int StatFileSystem(SafeFileHandle file, byte* facts);
+
+    [LibraryImport("libc", EntryPoint = "process_vm_readv", SetLastError = true)]
+    public static unsafe partial nint ReadProcess(int process, Piece* to, nuint toCount, Piece* from, nuint fromCount, nuint flags);
+
+    [LibraryImport("libc", EntryPoint = "process_vm_writev", SetLastError = true)]
+    public static unsafe partial nint WriteProcess(int process, Piece* from, nuint fromCount, Piece* to, nuint toCount, nuint flags);
+
     [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int CreateMemory(string name, uint flags);
 

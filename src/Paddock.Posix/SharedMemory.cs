@@ -7,7 +7,8 @@ namespace Paddock.Posix;
 /// <summary>A part of a file of memory that several processes share, mapped until it is disposed.</summary>
 /// <remarks>
 /// Touching a page that the file no longer covers ends the process (SIGBUS). The file's length is checked when it is mapped, and where the
-/// file permits it (memfd_create with MFD_ALLOW_SEALING) it is sealed against getting shorter; <see cref="MayShrink"/> tells of others.
+/// file permits it (memfd_create with MFD_ALLOW_SEALING) it is sealed against getting shorter; <see cref="MayFault"/> is set for others. It
+/// is set for huge pages, too: their owner can free one (fallocate) and leave no other to replace it.
 /// </remarks>
 [SupportedOSPlatform("linux")]
 internal sealed class SharedMemory : SafeHandle
@@ -19,14 +20,14 @@ internal sealed class SharedMemory : SafeHandle
 
     private readonly nuint _mapped;
 
-    private SharedMemory(nint mapping, nuint mapped, int skip, long length, bool mayShrink)
+    private SharedMemory(nint mapping, nuint mapped, int skip, long length, bool mayFault)
         : base(0, ownsHandle: true)
     {
         SetHandle(mapping);
         _mapped = mapped;
         Start = mapping + skip;
         Length = length;
-        MayShrink = mayShrink;
+        MayFault = mayFault;
     }
 
     /// <summary>Address of the first byte of the part.</summary>
@@ -35,8 +36,8 @@ internal sealed class SharedMemory : SafeHandle
     /// <summary>The part's bytes.</summary>
     public long Length { get; }
 
-    /// <summary>Whether other holders of the file can truncate it.</summary>
-    public bool MayShrink { get; }
+    /// <summary>Whether other holders of the file can remove its pages, so that touching them raises SIGBUS.</summary>
+    public bool MayFault { get; }
 
     /// <inheritdoc/>
     public override bool IsInvalid => handle == 0;
@@ -69,8 +70,9 @@ internal sealed class SharedMemory : SafeHandle
     /// <param name="file">A regular file: memfd, hugetlbfs or tmpfs.</param>
     /// <param name="offset">The part's first byte; any multiple of anything, huge pages too.</param>
     /// <param name="length">Its bytes, at least 1.</param>
-    /// <param name="mustBeSealed">Whether a file is refused that can be cut short: <see cref="MayShrink"/> is false then.</param>
+    /// <param name="mustBeSealed">Whether a file is refused whose pages can be removed: <see cref="MayFault"/> is false then.</param>
     /// <param name="writable">Whether it is mapped for writing, too; a descriptor that is open for reading only requires false.</param>
+    /// <exception cref="MappingLimitException">This process maps too much already.</exception>
     /// <exception cref="IOException">It is another kind of file, does not cover the part, or cannot be mapped.</exception>
     public static SharedMemory Map(SafeFileHandle file, long offset, long length, bool mustBeSealed = false, bool writable = true)
     {
@@ -93,11 +95,11 @@ internal sealed class SharedMemory : SafeHandle
 
         int seals = Native.Control(file, Native.AddSeals, Native.SealShrink) < 0 ? Native.Control(file, Native.GetSeals, 0)
             : Native.SealShrink;
-        bool mayShrink = seals < 0 || (seals & Native.SealShrink) == 0;
-        if (mayShrink && mustBeSealed)
+        bool mayFault = seals < 0 || (seals & Native.SealShrink) == 0 || HasHugePages(file);
+        if (mayFault && mustBeSealed)
         {
             throw new IOException(
-                "memory to share cannot be sealed, so its owner could cut it short and end this process: "
+                "memory to share cannot be sealed, or has huge pages, so its owner could remove pages and end this process: "
                 + "share a memfd that can be sealed (QEMU: memory-backend-memfd), or have the server accept such memory "
                 + "(--vhost-user-sealed false)");
         }
@@ -112,13 +114,35 @@ internal sealed class SharedMemory : SafeHandle
         uint block = MemoryMarshal.Read<uint>(facts[4..]);
         long page = uint.IsPow2(block) ? Math.Max(block, Environment.SystemPageSize) : Environment.SystemPageSize;
         long skip = offset & (page - 1), whole = (skip + length + page - 1) & -page;
+        if (!MappingBudget.Process.TryTake(whole))
+        {
+            throw new MappingLimitException($"{length} bytes of memory to share are not mapped, since this process maps too much already");
+        }
+
         int protection = Native.ProtectRead | (writable ? Native.ProtectWrite : 0);
         nint start = Native.Map(0, (nuint)whole, protection, Native.MapShared, file, offset - skip);
-        return start != -1
-            ? new SharedMemory(start, (nuint)whole, (int)skip, length, mayShrink)
-            : throw new IOException($"{length} bytes of memory to share cannot be mapped: {Errno.Describe(Marshal.GetLastPInvokeError())}");
+        if (start != -1)
+        {
+            return new SharedMemory(start, (nuint)whole, (int)skip, length, mayFault);
+        }
+
+        int errno = Marshal.GetLastPInvokeError();
+        MappingBudget.Process.Return(whole);
+        throw new IOException($"{length} bytes of memory to share cannot be mapped: {Errno.Describe(errno)}");
     }
 
     /// <inheritdoc/>
-    protected override bool ReleaseHandle() => Native.Unmap(handle, _mapped) == 0;
+    protected override bool ReleaseHandle()
+    {
+        MappingBudget.Process.Return((long)_mapped);
+        return Native.Unmap(handle, _mapped) == 0;
+    }
+
+    // struct statfs begins with the type of the file system
+    private static unsafe bool HasHugePages(SafeFileHandle file)
+    {
+        const long hugePages = 0x958458F6;
+        byte* facts = stackalloc byte[256];
+        return Native.StatFileSystem(file, facts) == 0 && *(long*)facts == hugePages;
+    }
 }

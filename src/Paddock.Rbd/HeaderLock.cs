@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
 using Paddock.Rbd.Native;
 
 namespace Paddock.Rbd;
@@ -19,41 +21,48 @@ internal sealed class HeaderLock(nint context, string id) : IHeaderLock
     private readonly string _header = "rbd_header." + id;
 
     /// <inheritdoc/>
-    public async Task<(int Result, long Client)> ReadAsync()
+    public async Task<(int Result, LockHolder Holder)> ReadAsync()
     {
         int length = await RadosCall.RunAsync(Start);
-        return length < 0 ? (length, 0) : TryParse(_reply.AsSpan(0, Math.Min(length, _reply.Length)), out long client) ? (0, client)
-            : (Malformed, 0);
+        return length < 0 ? (length, default)
+            : TryParse(_reply.AsSpan(0, Math.Min(length, _reply.Length)), out var holder) ? (0, holder) : (Malformed, default);
     }
 
     /// <summary>
     /// Parses the reply of get_info as far as the first holder: a frame (version, compatible version, length), the count of holders; of
-    /// each a frame, the type of entity, its number, and more.
+    /// each a frame, the type of entity, its number, the cookie with its length, and more.
     /// </summary>
-    internal static bool TryParse(ReadOnlySpan<byte> reply, out long client)
+    internal static bool TryParse(ReadOnlySpan<byte> reply, out LockHolder holder)
     {
-        const int frame = 6, count = 4, clientType = 8;
-        client = 0;
+        const int frame = 6, count = 4, clientType = 8, entity = 9;
+        holder = default;
         if (reply.Length < frame + count)
         {
             return false;
         }
 
-        var holders = reply[frame..];
-        if (BinaryPrimitives.ReadUInt32LittleEndian(holders) == 0)
+        if (BinaryPrimitives.ReadUInt32LittleEndian(reply[frame..]) == 0)
         {
             return true;
         }
 
-        var entity = holders[count..];
-        if (entity.Length < frame + 9)
+        var first = reply[(frame + count)..];
+        if (first.Length < frame + entity + 4
+            || BinaryPrimitives.ReadUInt32LittleEndian(first[(frame + entity)..]) is var length
+            && length > first.Length - frame - entity - 4)
         {
             return false;
         }
 
-        client = entity[frame] == clientType ? BinaryPrimitives.ReadInt64LittleEndian(entity[(frame + 1)..]) : -1;
+        long client = first[frame] == clientType ? BinaryPrimitives.ReadInt64LittleEndian(first[(frame + 1)..]) : -1;
+        holder = new LockHolder(client, WatchOf(Encoding.UTF8.GetString(first.Slice(frame + entity + 4, (int)length))));
         return true;
     }
+
+    // librbd's cookie is "auto NUMBER", with the number of the holder's watch
+    private static ulong WatchOf(string cookie)
+        => ulong.TryParse(cookie.AsSpan(cookie.LastIndexOf(' ') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ulong watch)
+            ? watch : 0;
 
     private int Start(nint completion)
         => LibRados.Execute(
@@ -67,3 +76,8 @@ internal sealed class HeaderLock(nint context, string id) : IHeaderLock
         return pinned;
     }
 }
+
+/// <summary>Who holds the exclusive lock of an image.</summary>
+/// <param name="Client">Number of the client; 0 if nobody holds it, -1 if the holder is no numbered client.</param>
+/// <param name="Watch">Number of its watch of the image's header; 0 if it is not known.</param>
+internal readonly record struct LockHolder(long Client, ulong Watch);

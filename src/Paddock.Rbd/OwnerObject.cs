@@ -4,8 +4,8 @@ using Paddock.Rbd.Native;
 namespace Paddock.Rbd;
 
 /// <summary>
-/// The object <c>paddock_owner.ID</c> beside the header of image ID, in its pool and namespace. The owner of the image watches it, keeps its
-/// <see cref="OwnerRecord"/>, and removes it when the image is closed.
+/// The object <c>paddock_owner.ID</c> beside the header of image ID, in its pool and namespace. The owner of the image watches it, keeps
+/// its <see cref="OwnerRecord"/>, and removes it when the image is closed.
 /// </summary>
 internal sealed class OwnerObject : IOwnerObject
 {

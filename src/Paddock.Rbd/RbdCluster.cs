@@ -1,49 +1,36 @@
-using System.Text;
 using Paddock.Block;
 using Paddock.Rbd.Native;
 
 namespace Paddock.Rbd;
 
-/// <summary>A connection to a cluster, with one pool of it. Its calls wait for the cluster.</summary>
+/// <summary>One pool of a cluster, through a client of its own or a shared one. Its calls wait for the cluster.</summary>
 internal sealed class RbdCluster : IDisposable
 {
-    // Ceph's own default is five minutes
-    private const string MountTimeout = "client_mount_timeout", DefaultTimeout = "300", ShortTimeout = "30";
-
-    private const string FileVariable = "CEPH_CONF";
+    private RbdConnection? _connection;
 
     private readonly RbdTarget _target;
-    private nint _cluster;
 
-    private RbdCluster(nint cluster, RbdTarget target) => (_cluster, _target) = (cluster, target);
+    private RbdCluster(RbdConnection connection, RbdTarget target) => (_connection, _target) = (connection, target);
 
     /// <summary>The connection, for calls of librados.</summary>
-    public nint Handle => _cluster;
+    public nint Handle => _connection?.Cluster ?? 0;
 
     /// <summary>The pool and namespace, for calls of librbd.</summary>
     public nint Pool { get; private set; }
 
     /// <summary>This client's number: locks name it client.NUMBER.</summary>
-    public long ClientId => (long)LibRados.GetInstanceId(_cluster);
+    public long ClientId => _connection is { } connection ? (long)LibRados.GetInstanceId(connection.Cluster) : 0;
 
     /// <summary>Connects.</summary>
-    /// <param name="target">The cluster and the pool.</param>
+    /// <param name="target">The cluster and the pool, and whether the client may be shared.</param>
     /// <param name="caches">Whether librbd may keep written data until the next flush.</param>
+    /// <param name="isReader">Whether no image is locked through it.</param>
     /// <exception cref="BlockException">The libraries, the cluster or the pool cannot be reached, or the user is not accepted.</exception>
-    public static RbdCluster Connect(RbdTarget target, bool caches)
+    public static RbdCluster Connect(RbdTarget target, bool caches, bool isReader = false)
     {
-        CephLibraries.Require();
-        RbdErrors.Check(LibRados.Create(out nint handle, target.User), "cannot set up a connection to Ceph");
-        var cluster = new RbdCluster(handle, target);
+        var cluster = new RbdCluster(RbdConnection.Open(target, caches, isReader), target);
         try
         {
-            cluster.Configure(target, caches);
-            int connected = LibRados.Connect(handle);
-            if (connected < 0)
-            {
-                throw RbdErrors.OfConnection(connected, target);
-            }
-
             cluster.Pool = cluster.OpenPool();
             return cluster;
         }
@@ -65,6 +52,9 @@ internal sealed class RbdCluster : IDisposable
         return pool;
     }
 
+    /// <summary>Lets nobody join the client any more: the cluster has blocklisted it.</summary>
+    public void Retire() => _connection?.Retire();
+
     /// <summary>Disconnects; images must be closed.</summary>
     public void Dispose()
     {
@@ -74,70 +64,19 @@ internal sealed class RbdCluster : IDisposable
             Pool = 0;
         }
 
-        if (_cluster != 0)
-        {
-            LibRados.Shutdown(_cluster);
-            _cluster = 0;
-        }
+        _connection?.Close();
+        _connection = null;
     }
 
     private nint OpenPool()
     {
-        RbdErrors.Check(LibRados.OpenPool(_cluster, _target.Pool, out nint pool), $"error opening pool {_target.Pool}");
+        int opened = LibRados.OpenPool(Handle, _target.Pool, out nint pool);
+        RbdErrors.Check(opened, $"error opening pool {_target.Pool}", RbdErrors.OfPool(_target));
         if (_target.Namespace.Length > 0)
         {
             LibRados.SetNamespace(pool, _target.Namespace);
         }
 
         return pool;
-    }
-
-    private void Configure(RbdTarget target, bool caches)
-    {
-        // librados sees the variable only as the process was started with it
-        string? file = target.ConfigurationFile ?? Environment.GetEnvironmentVariable(FileVariable);
-        int read = LibRados.ReadConfiguration(_cluster, string.IsNullOrEmpty(file) ? null : file);
-
-        // options alone may describe the cluster, without a file
-        if (read < 0 && !string.IsNullOrEmpty(file))
-        {
-            throw RbdErrors.Of(read, $"error reading conf file {file}");
-        }
-
-        Set("rbd_cache", caches ? "true" : "false");
-
-        // every user of a storage flushes what must be durable, from the first write on
-        Set("rbd_cache_writethrough_until_flush", "false");
-        if (Get(MountTimeout) == DefaultTimeout)
-        {
-            Set(MountTimeout, ShortTimeout);
-        }
-
-        foreach (var (key, value) in target.Options)
-        {
-            RbdErrors.Check(LibRados.Set(_cluster, key, value), $"invalid conf option {key}");
-        }
-
-        // a lock that is broken without it lets the old owner write on
-        Set("rbd_blocklist_on_break_lock", "true");
-        if (target.Monitors is { } monitors)
-        {
-            Set("mon_host", monitors);
-        }
-
-        if (target.Key is { } secret && LibRados.Set(_cluster, "key", secret) < 0)
-        {
-            throw new BlockException(BlockError.InvalidArgument, "the key is not valid: expected base64, as 'ceph auth get-key' prints it");
-        }
-    }
-
-    private void Set(string option, string value)
-        => RbdErrors.Check(LibRados.Set(_cluster, option, value), $"cannot set {option} to '{value}'");
-
-    private string Get(string option)
-    {
-        Span<byte> text = stackalloc byte[64];
-        return LibRados.Get(_cluster, option, text, (nuint)text.Length) < 0 ? ""
-            : Encoding.UTF8.GetString(text[..Math.Max(text.IndexOf((byte)0), 0)]);
     }
 }

@@ -29,7 +29,7 @@ internal sealed class RbdContestedLock : IContestedLock
     /// <exception cref="BlockException">The image does not exist, or its cluster cannot be reached.</exception>
     public static RbdContestedLock Open(RbdTarget target)
     {
-        var cluster = RbdCluster.Connect(target, caches: false);
+        var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
         nint image = 0;
         try
         {
@@ -46,10 +46,10 @@ internal sealed class RbdContestedLock : IContestedLock
     }
 
     /// <inheritdoc/>
-    public Task<long> ReadHolderAsync() => _lock.ReadHolderAsync();
+    public Task<LockHolder> ReadHolderAsync() => _lock.ReadHolderAsync();
 
     /// <inheritdoc/>
-    public Task<bool> IsAliveAsync(long client) => Task.Run(() => _lock.IsAlive(client));
+    public Task<bool> IsAliveAsync(RbdOwner owner) => Task.Run(() => _lock.IsAlive(owner, isOwn: false));
 
     /// <inheritdoc/>
     public Task<RbdOwner?> FindOwnerAsync()

@@ -40,6 +40,9 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
     /// <summary>The name that opens it again, for messages.</summary>
     public string Name { get; }
 
+    /// <summary>Number of the client of the cluster that has it open.</summary>
+    public long ClientId => _cluster.ClientId;
+
     /// <summary>Whether it was opened for reading only, as every snapshot is.</summary>
     public bool IsReadOnly { get; }
 
@@ -115,7 +118,7 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
     /// <summary>Removes an image that nobody has open.</summary>
     public static Task RemoveAsync(RbdTarget target) => Task.Run(() =>
     {
-        using var cluster = RbdCluster.Connect(target, caches: false);
+        using var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
         RbdErrors.Check(LibRbd.Remove(cluster.Pool, target.Image), $"cannot remove '{target}'");
     });
 
@@ -170,6 +173,14 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
         return RbdExtents.Find(image, start, end, isMapped, limit, Name);
     });
 
+    /// <summary>The client that has the image open for writing; null if there is none, or it is known to be dead.</summary>
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public async Task<RbdOwner?> FindOwnerAsync()
+    {
+        await using var succession = await Task.Run(() => RbdSuccession.Open(Target));
+        return await succession.LookAsync() == SuccessionState.Free ? null : succession.Owner;
+    }
+
     /// <summary>Closes the image after the requests in flight, and releases its lock.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -184,14 +195,32 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
 
     private static async Task<RbdImage> OpenFreeAsync(RbdTarget target, bool readOnly, bool caches)
     {
+        try
+        {
+            return await OpenOnceAsync(target, readOnly, caches);
+        }
+        catch (BlockException e) when (e.Errno == RbdErrors.Shutdown && target.SharesConnection)
+        {
+            // the client that was joined had been blocklisted because of another image
+            return await OpenOnceAsync(target, readOnly, caches);
+        }
+    }
+
+    private static async Task<RbdImage> OpenOnceAsync(RbdTarget target, bool readOnly, bool caches)
+    {
         var image = await Task.Run(() => Open(target, readOnly, caches));
         try
         {
             await image.LockAsync();
             return image;
         }
-        catch
+        catch (Exception e)
         {
+            if (e is BlockException { Errno: RbdErrors.Shutdown })
+            {
+                image._cluster.Retire();
+            }
+
             await image.DisposeAsync();
             throw;
         }
@@ -199,17 +228,22 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
 
     private static RbdImage Open(RbdTarget target, bool readOnly, bool caches)
     {
-        var cluster = RbdCluster.Connect(target, caches);
+        var cluster = RbdCluster.Connect(target, caches, readOnly);
         nint handle = 0;
         try
         {
             int opened = readOnly ? LibRbd.OpenReadOnly(cluster.Pool, target.Image, out handle, target.Snapshot)
                 : LibRbd.Open(cluster.Pool, target.Image, out handle, null);
-            RbdErrors.Check(opened, $"error reading header from {target.Spec}");
+            RbdErrors.Check(opened, $"error reading header from {target.Spec}", RbdErrors.OfImage(target));
             return new RbdImage(cluster, handle, target, readOnly);
         }
-        catch
+        catch (Exception e)
         {
+            if (e is BlockException { Errno: RbdErrors.Shutdown })
+            {
+                cluster.Retire();
+            }
+
             _ = handle != 0 ? LibRbd.Close(handle) : 0;
             cluster.Dispose();
             throw;
@@ -218,17 +252,22 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
 
     private async Task LockAsync()
     {
-        if (_isLocked)
+        if (!_isLocked)
         {
-            var exclusive = new RbdLock(_cluster, _image, Name);
-            var (self, isTakenOver) = await exclusive.AcquireAsync(_cluster.ClientId, Name);
-            _lease = await RbdLease.BeginAsync(_cluster, RbdLock.IdOf(_image), self, isTakenOver, _loss);
+            return;
         }
+
+        var exclusive = new RbdLock(_cluster, _image, Name);
+        var (self, isTakenOver) = await exclusive.AcquireAsync(_cluster.ClientId, Name);
+        _lease = await RbdLease.BeginAsync(_cluster, RbdLock.IdOf(_image), self, isTakenOver, _loss);
+        _ = _loss.Lost.ContinueWith(
+            static (_, cluster) => ((RbdCluster)cluster!).Retire(), _cluster, CancellationToken.None, TaskContinuationOptions.None,
+            TaskScheduler.Default);
     }
 
     private static void Create(RbdTarget target, long length, long? objectSize)
     {
-        using var cluster = RbdCluster.Connect(target, caches: false);
+        using var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
         LibRbd.CreateOptions(out nint options);
         try
         {
@@ -237,7 +276,8 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
                 RbdErrors.Check(LibRbd.SetOption(options, LibRbd.OptionOrder, (ulong)long.Log2(bytes)), "cannot set the size of objects");
             }
 
-            RbdErrors.Check(LibRbd.Create(cluster.Pool, target.Image, (ulong)length, options), $"error rbd create of {target.Spec}");
+            int created = LibRbd.Create(cluster.Pool, target.Image, (ulong)length, options);
+            RbdErrors.Check(created, $"error rbd create of {target.Spec}", RbdErrors.OfNewImage(target));
         }
         finally
         {

@@ -9,8 +9,8 @@ namespace Paddock.Rbd;
 /// and resumed answers nothing that is not true any more.
 /// </summary>
 /// <remarks>
-/// What is confirmed is the record in an object of Paddock's own (<see cref="OwnerObject"/>), or, without the right to create that, the lock
-/// in the image's header. That the object is watched shows a waiting server that this process runs.
+/// What is confirmed is the record in an object of Paddock's own (<see cref="OwnerObject"/>), or, without the right to create that, the
+/// lock in the image's header. That the object is watched shows a waiting server that this process runs.
 /// </remarks>
 internal sealed class RbdLease : IAsyncDisposable
 {
@@ -229,16 +229,16 @@ internal sealed class RbdLease : IAsyncDisposable
     private async Task<bool> CheckLockAsync()
     {
         long sent = _clock.GetTimestamp();
-        var (result, client) = await _lock.ReadAsync();
+        var (result, holder) = await _lock.ReadAsync();
         if (result < 0 && result != RbdErrors.NotFoundResult)
         {
             return Failed(result);
         }
 
-        if (result < 0 || client != _self.Id)
+        if (result < 0 || holder.Client != _self.Id)
         {
             Lose(result < 0 ? "the image was removed"
-                : client == 0 ? "its exclusive lock was broken" : $"client.{client} has taken its exclusive lock");
+                : holder.Client == 0 ? "its exclusive lock was broken" : $"client.{holder.Client} has taken its exclusive lock");
             return false;
         }
 

@@ -26,9 +26,9 @@ internal sealed unsafe class RbdLock(RbdCluster cluster, nint image, string name
         return Encoding.ASCII.GetString(id[..Math.Max(id.IndexOf((byte)0), 0)]);
     }
 
-    /// <summary>The number of the client that has the lock; 0 if none has.</summary>
+    /// <summary>The client that has the lock.</summary>
     /// <exception cref="BlockException">The cluster cannot be asked.</exception>
-    public Task<long> ReadHolderAsync() => RbdLockCalls.HolderAsync(_header, name);
+    public Task<LockHolder> ReadHolderAsync() => RbdLockCalls.HolderAsync(_header, name);
 
     /// <summary>The address of the client that has the lock; empty if none has.</summary>
     /// <exception cref="BlockException">The cluster cannot be asked.</exception>
@@ -63,8 +63,10 @@ internal sealed unsafe class RbdLock(RbdCluster cluster, nint image, string name
     /// Whether a client has the image open, as far as the cluster knows: it watches the header, and the watch of a dead one ends after 30
     /// seconds.
     /// </summary>
+    /// <param name="owner">The client.</param>
+    /// <param name="isOwn">Whether it is this one, by another image: then its watch counts alone.</param>
     /// <exception cref="BlockException">The cluster cannot be asked.</exception>
-    public bool IsAlive(long client)
+    public bool IsAlive(RbdOwner owner, bool isOwn)
     {
         nuint count = 16;
         while (true)
@@ -83,7 +85,7 @@ internal sealed unsafe class RbdLock(RbdCluster cluster, nint image, string name
                 bool isAlive = false;
                 for (nuint i = 0; i < count; i++)
                 {
-                    isAlive |= watchers[i].Id == client;
+                    isAlive |= watchers[i].Id == owner.Id && (!isOwn || watchers[i].Cookie == owner.Watch);
                 }
 
                 LibRbd.FreeWatchers(watchers, count);

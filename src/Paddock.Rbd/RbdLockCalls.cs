@@ -6,13 +6,13 @@ namespace Paddock.Rbd;
 /// <summary>What is done with the lock of an image in several steps.</summary>
 internal static class RbdLockCalls
 {
-    /// <summary>The number of the client that has the lock; 0 if none has.</summary>
+    /// <summary>The client that has the lock.</summary>
     /// <exception cref="BlockException">The cluster cannot be asked.</exception>
-    public static async Task<long> HolderAsync(HeaderLock header, string name)
+    public static async Task<LockHolder> HolderAsync(HeaderLock header, string name)
     {
-        var (result, client) = await header.ReadAsync();
+        var (result, holder) = await header.ReadAsync();
         RbdErrors.Check(result, $"cannot read the lock of '{name}'");
-        return client;
+        return holder;
     }
 
     /// <summary>The client that has the lock; null if none has. The image is open for writing.</summary>
@@ -21,17 +21,17 @@ internal static class RbdLockCalls
     {
         while (true)
         {
-            // number and address come from two calls: they belong together if the number is the same afterwards
-            long client = await exclusive.ReadHolderAsync();
-            if (client == 0)
+            // number and address come from two calls: they belong together if the holder is the same afterwards
+            var holder = await exclusive.ReadHolderAsync();
+            if (holder.Client == 0)
             {
                 return null;
             }
 
             string address = await Task.Run(exclusive.ReadAddress);
-            if (await exclusive.ReadHolderAsync() == client)
+            if (await exclusive.ReadHolderAsync() == holder)
             {
-                return new RbdOwner(client, address);
+                return new RbdOwner(holder.Client, address, holder.Watch);
             }
         }
     }
@@ -45,7 +45,7 @@ internal static class RbdLockCalls
     public static async Task<(RbdOwner Self, bool IsTakenOver)> AcquireAsync(this RbdLock exclusive, long ownId, string name)
     {
         var before = await exclusive.FindOwnerAsync();
-        if (before is not null && await Task.Run(() => exclusive.IsAlive(before.Id)))
+        if (before is not null && await Task.Run(() => exclusive.IsAlive(before, isOwn: before.Id == ownId)))
         {
             throw Refusal(name, before);
         }
@@ -65,7 +65,8 @@ internal static class RbdLockCalls
 /// <summary>A client that has a lock.</summary>
 /// <param name="Id">The number in its name, client.NUMBER; -1 if it has another name.</param>
 /// <param name="Address">Its address, IP:PORT/NONCE.</param>
-internal sealed record RbdOwner(long Id, string Address)
+/// <param name="Watch">The number of its watch of the image; 0 if it is not known.</param>
+internal sealed record RbdOwner(long Id, string Address, ulong Watch)
 {
     public override string ToString()
     {

@@ -1,3 +1,6 @@
+using Paddock.Block;
+using Paddock.Posix;
+
 namespace Paddock.Rbd;
 
 /// <summary>Whether an image can be taken.</summary>
@@ -40,10 +43,18 @@ internal sealed class RbdSuccession : IAsyncDisposable
     /// <summary>The owner that was last seen; null if nobody owns the image.</summary>
     public RbdOwner? Owner { get; private set; }
 
+    /// <summary>Connects; waits for the cluster.</summary>
+    /// <exception cref="BlockException">The image does not exist, or its cluster cannot be reached.</exception>
+    public static RbdSuccession Open(RbdTarget target)
+    {
+        var exclusive = RbdContestedLock.Open(target);
+        return new RbdSuccession(exclusive, new OwnerObject(exclusive.Cluster, exclusive.Id), BootClock.Instance);
+    }
+
     /// <summary>Looks at the lock, asks its holder, and fences it if it does not answer for the second time.</summary>
     public async Task<SuccessionState> LookAsync()
     {
-        long client = await _lock.ReadHolderAsync();
+        long client = (await _lock.ReadHolderAsync()).Client;
         if (client == 0)
         {
             Owner = null;
@@ -71,7 +82,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
             case OwnerSign.NoLease:
                 // the cluster's own judgement, after its timeout for watches; whoever opens the image then breaks the lock
                 _silent = 0;
-                return await _lock.IsAliveAsync(owner.Id) ? SuccessionState.Owned : SuccessionState.Free;
+                return await _lock.IsAliveAsync(owner) ? SuccessionState.Owned : SuccessionState.Free;
             default:
                 _silent = 0;
                 return SuccessionState.Owned;

@@ -47,6 +47,11 @@ internal sealed record RbdTarget
     /// <summary>The user's key in base64; null: it is in a keyring. Never part of a name or a message.</summary>
     public string? Key { get; init; }
 
+    /// <summary>
+    /// Whether the client of the cluster may be one that this process has already (<see cref="RbdConnection"/>). No part of a name.
+    /// </summary>
+    public bool SharesConnection { get; init; }
+
     /// <summary>The pool, namespace, image and snapshot, for messages.</summary>
     public string Spec => Pool + "/" + (Namespace.Length > 0 ? Namespace + "/" : "") + Image + (Snapshot is null ? "" : "@" + Snapshot);
 

@@ -1,5 +1,4 @@
 using Paddock.Block;
-using Paddock.Posix;
 
 namespace Paddock.Rbd;
 
@@ -89,13 +88,7 @@ internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
 
     private async Task<SuccessionState> StartAsync()
     {
-        _succession ??= await Task.Run(() => Open(target));
+        _succession ??= await Task.Run(() => RbdSuccession.Open(target));
         return await _succession.LookAsync();
-    }
-
-    private static RbdSuccession Open(RbdTarget target)
-    {
-        var exclusive = RbdContestedLock.Open(target);
-        return new RbdSuccession(exclusive, new OwnerObject(exclusive.Cluster, exclusive.Id), BootClock.Instance);
     }
 }

@@ -16,6 +16,7 @@ using Paddock.Server.Metrics;
 using Paddock.Server.Namespaces;
 using Paddock.Server.Resize;
 using Paddock.Server.Snapshots;
+using Paddock.Server.Standby;
 using Paddock.Server.Tracing;
 using Paddock.Server.Web;
 using Paddock.Serving;
@@ -30,12 +31,18 @@ public sealed class PaddockServer : IAsyncDisposable
 
     private const int WorkerThreads = 32;
 
+    // images up to which each has its own client of a Ceph cluster
+    private const int OwnConnections = 16;
+
+    private const int OpenedTogether = 16;
+
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
     private readonly ServiceManager _manager;
     private readonly SlabPool _buffers;
     private readonly DiskSet _disks = new();
     private readonly List<IListener> _listeners = [];
+    private readonly DiskOwnerships _owners;
     private IReadOnlyList<ServedDisk> _images = [];
     private NamespaceDirectory? _namespaces;
     private DriveHistory? _history;
@@ -55,6 +62,7 @@ public sealed class PaddockServer : IAsyncDisposable
         _log = log;
         _manager = manager;
         _buffers = new SlabPool(ServeCheck.MemoryOf(settings));
+        _owners = new DiskOwnerships(settings, manager, log);
     }
 
     /// <summary>Address of NVMe/TCP; null: not served.</summary>
@@ -76,6 +84,9 @@ public sealed class PaddockServer : IAsyncDisposable
     public IReadOnlyList<int> Ports
         => [.. Endpoints.Where(e => e.Port > 0).Select(e => (e.Listener, e.Port)).Distinct().Select(e => e.Port),
             .. MetricsAddress is { } metrics ? (int[])[metrics.Port] : [], .. WebAddress is { } web ? (int[])[web.Port] : []];
+
+    /// <summary>Completes when another machine has taken over every image, and the server waits for none: it can only be stopped.</summary>
+    public Task Lost => _owners.AllLost;
 
     /// <summary>Whether data that clients wrote could not be made durable when the server closed.</summary>
     public bool FlushFailed { get; private set; }
@@ -129,6 +140,7 @@ public sealed class PaddockServer : IAsyncDisposable
         }
 
         _schedule?.Dispose();
+        await _owners.StopAsync();
         foreach (var disk in _disks)
         {
             // requests held by a rule would never end
@@ -141,13 +153,9 @@ public sealed class PaddockServer : IAsyncDisposable
             await listener.DisposeAsync();
         }
 
-        foreach (var disk in _disks)
+        foreach (var disks in _disks.Chunk(OpenedTogether))
         {
-            if (await disk.CloseAsync() is { } why)
-            {
-                FlushFailed = true;
-                _log.Write("flush failed", ("image", disk.Node.Filename), ("reason", why));
-            }
+            await Task.WhenAll(disks.Select(CloseAsync));
         }
 
         await (_history?.DisposeAsync() ?? ValueTask.CompletedTask);
@@ -157,6 +165,15 @@ public sealed class PaddockServer : IAsyncDisposable
         if (_started)
         {
             _log.Write("stopped");
+        }
+    }
+
+    private async Task CloseAsync(ServedDisk disk)
+    {
+        if (await disk.CloseAsync() is { } why)
+        {
+            FlushFailed = true;
+            _log.Write("flush failed", ("image", disk.Filename), ("reason", why));
         }
     }
 
@@ -185,6 +202,9 @@ public sealed class PaddockServer : IAsyncDisposable
         {
             Backing = ImageChain.ParsePolicy(_settings.Backing),
             MarkBitmaps = false,
+
+            // a client of a cluster has more than a dozen threads
+            SharesConnections = _settings.Images.Count > OwnConnections,
         };
         if (_settings.TraceFile is { } file)
         {
@@ -192,16 +212,16 @@ public sealed class PaddockServer : IAsyncDisposable
             _trace = TraceFile.Create(file, TraceFile.SizeOf(_settings), names, _log);
         }
 
-        foreach (var image in _settings.Images)
+        var opening = new DiskOpenings(_settings.Images.Count, opener.SharesConnections ? OpenedTogether : 1, i => OpenAsync(opener, i));
+        await foreach (var disk in opening.RunAsync())
         {
-            long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
-            var disk = await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache, _trace?.SinkOf(_disks.Count));
             _disks.Add(disk);
-            if (disk.Node.IsGuess)
+            _owners.Follow(disk, opener, _listeners);
+            if (disk.OpenNode is { IsGuess: true })
             {
                 _log.Write(
                     "format probed",
-                    ("image", image.Path),
+                    ("image", disk.Settings.Path),
                     ("reason", "no format was specified: writes to block 0 that would change the probed format are rejected; specify "
                         + "--format raw to allow them"));
             }
@@ -215,6 +235,16 @@ public sealed class PaddockServer : IAsyncDisposable
         }
     }
 
+    private Task<ServedDisk> OpenAsync(ImageOpener opener, int index)
+    {
+        var image = _settings.Images[index];
+        long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
+        string name = image.Export ?? StemOf(image.Path);
+        var trace = _trace?.SinkOf(index);
+        return _settings.Standby ? StandbyOpening.OpenAsync(opener, image, name, trace)
+            : ServedDisk.OpenAsync(opener, image, name, cache, trace);
+    }
+
     private async Task OpenListenersAsync(IWebPart? web)
     {
         var nvme = ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false);
@@ -224,7 +254,7 @@ public sealed class PaddockServer : IAsyncDisposable
         {
             _history = DriveHistory.Of(_settings) is { } file ? DriveHistory.Open(file, subsystems.Target.Subsystems, _log) : null;
             subsystems.RecordPowerOn();
-            DriveJournal.Follow(_log.Recent, subsystems.Target);
+            DriveJournal.Follow(_log.Recent, subsystems);
         }
 
         if (subsystems is not null && nvme.Count > 0)
@@ -252,6 +282,7 @@ public sealed class PaddockServer : IAsyncDisposable
         }
 
         _sizes = new ResizeCommands(_disks, _listeners, _log);
+        _owners.Start();
         await StartFaultsAsync();
         foreach (var listener in _listeners)
         {
@@ -283,7 +314,8 @@ public sealed class PaddockServer : IAsyncDisposable
         var feed = new LiveFeed(_images, _listeners, _log.Recent, TimeProvider.System);
         var commands = new ControlCommands(
             _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
-            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token), feed);
+            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token),
+            new HandoverCommands(_owners.All, _disks, TimeSpan.FromSeconds(_settings.DrainTimeout)), feed);
         await OpenWebAsync(web, feed, commands);
         var live = new LiveStream(feed);
         var control = _manager.Take("control").ToList();

@@ -3,6 +3,7 @@ using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Server.Listeners;
 using Paddock.Server.Namespaces;
+using Paddock.Server.Standby;
 using Paddock.Server.Tracing;
 
 namespace Paddock.Server;
@@ -49,6 +50,11 @@ public static class ServeCheck
             {
                 output.WriteLine($"{listener} {where}");
             }
+        }
+
+        if (settings.Standby)
+        {
+            output.WriteLine($"standby: images are taken over and handed over{(settings.Node > 0 ? $", node {settings.Node}" : "")}");
         }
 
         output.WriteLine($"backing files: {settings.Backing}");
@@ -100,6 +106,7 @@ public static class ServeCheck
             throw new ToolException("no image configured: specify at least one image", NativeExit.Usage);
         }
 
+        StandbyCheck.Validate(settings, manager);
         Values(settings, "--");
     }
 
@@ -112,6 +119,7 @@ public static class ServeCheck
         Within("max-connections", settings.MaxConnections, 1, MostConnections);
         Within("idle-timeout", settings.IdleTimeout ?? 0, 0, MostIdleSeconds);
         Within("drain-timeout", settings.DrainTimeout, 0, MostDrainSeconds);
+        Within("node", settings.Node, 0, StandbyCheck.MostNodes);
         NamespaceSettings.Of(settings);
         VfioUserSockets.Check(settings, dashes);
         OneOf("block-size", settings.BlockSize.ToString(System.Globalization.CultureInfo.InvariantCulture), "512", "4096");

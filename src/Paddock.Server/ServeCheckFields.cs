@@ -31,6 +31,8 @@ public static class ServeCheckFields
             "namespaces", settings.NamespaceDir is null ? null
                 : new JsonFields { { "directory", settings.NamespaceDir }, { "quota", settings.NamespaceQuota } }
         },
+        { "standby", settings.Standby },
+        { "node", settings.Node },
         { "nvme_format", settings.NvmeFormat },
         { "web_control", settings.WebControl },
         { "trace_file", settings.TraceFile },

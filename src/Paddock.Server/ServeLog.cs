@@ -26,6 +26,8 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json, Lo
     {
         ["flush failed"] = LogLevel.Error,
         ["image not reopened"] = LogLevel.Error,
+        ["ownership lost"] = LogLevel.Error,
+        ["take-over failed"] = LogLevel.Error,
         ["trace failed"] = LogLevel.Error,
         ["trace full"] = LogLevel.Warning,
         ["client error"] = LogLevel.Warning,

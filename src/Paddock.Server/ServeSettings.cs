@@ -138,7 +138,7 @@ public sealed record ServeSettings
     /// <summary>Maximum size of the trace, such as 64M; at least 64k.</summary>
     public string TraceSize { get; set; } = "64M";
 
-    /// <summary>Unix socket for the commands fault, resize, snapshot, backup and watch; null: none.</summary>
+    /// <summary>Unix socket for the commands fault, resize, snapshot, backup, handover and watch; null: none.</summary>
     public string? Control { get; set; }
 
     /// <summary>Fault scripts, run from the start; a path, or an array of paths.</summary>
@@ -147,6 +147,18 @@ public sealed record ServeSettings
 
     /// <summary>Default size of the volatile write caches, such as 64M; null: no cache.</summary>
     public string? VolatileCache { get; set; }
+
+    /// <summary>
+    /// Whether to wait for images that another process owns, and to take them over when it releases them or is dead; images can then also
+    /// be handed over.
+    /// </summary>
+    public bool Standby { get; set; }
+
+    /// <summary>
+    /// Number of this server among those of the same NVMe subsystems, 1 to 15: each has controller identifiers of its own. 0: there is only
+    /// this one.
+    /// </summary>
+    public int Node { get; set; }
 
     /// <summary>Default NVMe subsystem; null: derived from the first image's name.</summary>
     public string? Nqn { get; set; }

@@ -83,6 +83,9 @@ public sealed class ServiceManager
     public void Reloading()
         => Notify($"RELOADING=1\nMONOTONIC_USEC={(long)(Stopwatch.GetTimestamp() * (1e6 / Stopwatch.Frequency))}");
 
+    /// <summary>Shows a line in the status of the service (<c>systemctl status</c>).</summary>
+    public void Status(string line) => Notify("STATUS=" + line);
+
     private static ListeningSocket Open(string name, int descriptor)
     {
         try
@@ -113,7 +116,7 @@ public sealed class ServiceManager
             // a name that begins with @ is an abstract socket
             string path = _notify[0] == '@' ? "\0" + _notify[1..] : _notify;
             using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
-            socket.SendTo(Encoding.ASCII.GetBytes(state), new UnixDomainSocketEndPoint(path));
+            socket.SendTo(Encoding.UTF8.GetBytes(state), new UnixDomainSocketEndPoint(path));
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {

@@ -26,14 +26,18 @@ internal struct InlinePace
     public static long Now => Stopwatch.GetTimestamp();
 
     /// <summary>Records a request that ran on the loop from that time until now.</summary>
-    public void Took(long since) => Took(since, Slow);
+    public void Took(long since) => Took(since, Now, Slow);
+
+    /// <summary>The same for a request that ended at a known time.</summary>
+    public void Took(long since, long until) => Took(since, until, Slow);
 
     /// <summary>The same for a request that may take longer without waiting for a disk.</summary>
     /// <param name="since">When it started.</param>
+    /// <param name="until">When it ended.</param>
     /// <param name="limit">Most ticks of a request that has not waited.</param>
-    public void Took(long since, long limit)
+    public void Took(long since, long until, long limit)
     {
-        bool slow = Now - since > limit;
+        bool slow = until - since > limit;
         _score = slow ? Math.Min(_score + Step, Limit) : Math.Max(_score - Recovery, 0);
         if (slow && _score == Limit)
         {

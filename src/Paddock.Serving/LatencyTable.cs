@@ -33,9 +33,12 @@ internal sealed class LatencyTable
     public TimeSpan Total => SumOf(Enum.GetValues<ServedOperation>());
 
     /// <summary>Counts a request that started at a <see cref="Stopwatch"/> time and ends now.</summary>
-    public void Count(ServedOperation operation, long startedAt)
+    public void Count(ServedOperation operation, long startedAt) => Count(operation, startedAt, Stopwatch.GetTimestamp());
+
+    /// <summary>Counts a request that started and ended at <see cref="Stopwatch"/> times.</summary>
+    public void Count(ServedOperation operation, long startedAt, long endedAt)
     {
-        long ticks = Stopwatch.GetTimestamp() - startedAt;
+        long ticks = endedAt - startedAt;
         long microseconds = ticks / (Stopwatch.Frequency / 1_000_000);
         int index = microseconds <= 0 ? 0 : Math.Min((int)long.Log2(microseconds) + 1, Classes - 1);
         Interlocked.Add(ref _ticks[(int)operation], ticks);

@@ -11,7 +11,9 @@ internal sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 
     /// <summary>Size of the buffers for receiving and for gathering replies.</summary>
     public const int StandardSize = 256 << 10;
 
-    private const int SmallestSize = 8 << 10;
+    /// <summary>Size of the smallest slabs.</summary>
+    public const int SmallestSize = 8 << 10;
+
     private const int Classes = 15;
 
     private readonly long _keeps = Math.Min(limit / 4, keeps);

@@ -21,7 +21,13 @@ internal static class VfioUserLimits
     public const int MaxRegions = 16384;
 
     /// <summary>
-    /// Maximum size of all regions mapped into this process, in bytes: 16 TiB. Its address space is shared by all clients.
+    /// Maximum number of regions of a client that are mapped into this process; further ones are accessed with messages. All clients share
+    /// the mappings that the kernel grants a process: what they may use together is limited as well.
+    /// </summary>
+    public const int MaxMappings = 4096;
+
+    /// <summary>
+    /// Maximum size of all regions of a client that are mapped into this process, in bytes: 16 TiB. Its address space is shared by all.
     /// </summary>
     public const ulong MaxMapped = 1UL << 44;
 

@@ -18,8 +18,8 @@ internal sealed record VfioUserServerOptions
     public TimeSpan Polling { get; init; } = TimeSpan.FromMicroseconds(50);
 
     /// <summary>
-    /// Whether to map only memory that the client cannot truncate, which would kill the whole process with every disk that it serves; other
-    /// memory is accessed with messages.
+    /// Whether to touch only memory whose pages the client cannot remove, which would kill the whole process with every disk that it
+    /// serves; the kernel copies from and to other memory.
     /// </summary>
     public bool SealedMemoryOnly { get; init; } = true;
 

@@ -90,9 +90,13 @@ public sealed class VhostUserServer : IAsyncDisposable
     public async Task StopAsync()
     {
         await _reception.StopAsync(TimeSpan.Zero);
-        if (!_disk.IsReadOnly)
+        try
         {
-            await _disk.FlushAsync();
+            await (_disk.IsReadOnly ? ValueTask.CompletedTask : _disk.FlushAsync());
+        }
+        catch (BlockException e) when (e.Error == BlockError.NotOwner)
+        {
+            // its owner flushes it
         }
     }
 

@@ -28,6 +28,25 @@ public class NvmeNameTests
     }
 
     [Fact]
+    public void Several_addresses_are_paths_to_one_subsystem()
+    {
+        var options = NvmeName.Parse($"nvme+tcp://a:1,[::1]:2,b,[fe80::2]/{Nqn}?ns=3", isTyped: true).Options;
+        Assert.Equal(("a", 1), (options.Host, options.Port));
+        Assert.Equal([new("::1", 2), new("b", 4420), new("fe80::2", 4420)], options.OtherAddresses);
+        Assert.Equal(TimeSpan.FromSeconds(30), options.ReconnectTime);
+        Assert.Equal(TimeSpan.Zero, NvmeName.Parse($"nvme+tcp://a,b/{Nqn}?reconnect=0", isTyped: true).Options.ReconnectTime);
+    }
+
+    [Fact]
+    public void Port_option_is_that_of_addresses_without_one()
+    {
+        var options = new QDict().With("host", "a:1,[::1],b").With("port", "7").With("nqn", Nqn);
+        var parsed = NvmeName.Parse(NvmeName.Of(options), isTyped: true).Options;
+        Assert.Equal(("a", 1), (parsed.Host, parsed.Port));
+        Assert.Equal([new("::1", 7), new("b", 7)], parsed.OtherAddresses);
+    }
+
+    [Fact]
     public void A_question_mark_may_stand_in_a_subsystems_name()
         => Assert.Equal(Nqn + "?x", NvmeName.Parse($"nvme+tcp://h/{Nqn}?x?ns=2", isTyped: true).Options.SubsystemNqn);
 
@@ -47,13 +66,17 @@ public class NvmeNameTests
     }
 
     [Theory]
-    [InlineData("nvme+tcp://", "expected nvme+tcp://HOST:PORT/NQN")]
-    [InlineData("nvme+tcp://h", "expected nvme+tcp://HOST:PORT/NQN")]
-    [InlineData("nvme+tcp://h:70000/n", "expected nvme+tcp://HOST:PORT/NQN")]
-    [InlineData("nvme+tcp:///n", "expected nvme+tcp://HOST:PORT/NQN")]
-    [InlineData("nvme+tcp://h/n?ns=-1", "expected nvme+tcp://HOST:PORT/NQN")]
-    [InlineData("nvme+tcp://h/n?ns=1&ns=2", "expected nvme+tcp://HOST:PORT/NQN")]
-    [InlineData("nvme+tcp://h/n?ns=1&colour=red", "expected nvme+tcp://HOST:PORT/NQN")]
+    [InlineData("nvme+tcp://", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
+    [InlineData("nvme+tcp://h", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
+    [InlineData("nvme+tcp://h:70000/n", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
+    [InlineData("nvme+tcp://a,/n", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
+    [InlineData("nvme+tcp://a,b:x/n", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
+    [InlineData("nvme+tcp://a,b,a:4420/n", "3 addresses; expected 1 to 8, all different")]
+    [InlineData("nvme+tcp://a,b,c,d,e,f,g,h,i/n", "9 addresses; expected 1 to 8, all different")]
+    [InlineData("nvme+tcp:///n", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
+    [InlineData("nvme+tcp://h/n?ns=-1", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
+    [InlineData("nvme+tcp://h/n?ns=1&ns=2", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
+    [InlineData("nvme+tcp://h/n?ns=1&colour=red", "expected nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN")]
     [InlineData("nvme+tcp://h/n?reconnect=soon", "no number of seconds")]
     [InlineData("nvme+tcp://h/n?reconnect=86401", "no number of seconds")]
     public void Another_name_is_refused(string name, string says)

@@ -145,6 +145,30 @@ public sealed class PeerTests(CephCluster cluster) : IDisposable
         Assert.Contains("must not name options of Ceph", (await RunAsync("compare", overlay, overlay)).Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Backups_and_overlays_are_made_in_rbd_and_disks_restored_there()
+    {
+        string name = cluster.NameOf(CephCluster.NewImage()), full = cluster.NameOf(CephCluster.NewImage());
+        string increment = cluster.NameOf(CephCluster.NewImage()), restored = cluster.NameOf(CephCluster.NewImage());
+        string overlay = cluster.NameOf(CephCluster.NewImage());
+        await PaddockAsync(null, "create", name, "64M", "--zone-size", "4M");
+        await PaddockAsync(new byte[8192], "append", name, "3");
+        await PaddockAsync(null, "backup", name, full, "--full", "--since", "daily");
+        await PaddockAsync("changed".PadRight(4096, '.').Select(static c => (byte)c).ToArray(), "append", name, "5");
+        await PaddockAsync(null, "backup", name, increment, "--since", "daily");
+        await PaddockAsync(null, "backup", "restore", restored, full, increment);
+        Assert.Contains("identical", await ImgAsync("compare", name, restored), StringComparison.Ordinal);
+        Assert.Equal(
+            (await PaddockAsync(null, "zones", name, "--json")).Length, (await PaddockAsync(null, "zones", restored, "--json")).Length);
+        var taken = await RunPaddockAsync(null, "backup", name, full);
+        Assert.Contains("exists", taken.Error, StringComparison.Ordinal);
+
+        await PaddockAsync(null, "clone", name, overlay);
+        await PaddockAsync(new byte[512], "append", overlay, "5");
+        Assert.Contains("written 12.5 KiB", await PaddockAsync(null, "zones", overlay), StringComparison.Ordinal);
+        Assert.Contains("exists", (await RunPaddockAsync(null, "clone", name, overlay)).Error, StringComparison.Ordinal);
+    }
+
     private static async Task SameAsync(params string[] words)
         => Assert.Equal(await Peer.MustAsync("qemu-img", words), await ImgAsync(words));
 

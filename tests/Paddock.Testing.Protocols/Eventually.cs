@@ -22,4 +22,7 @@ internal static class Eventually
             await Task.Delay(Pause, TestContext.Current.CancellationToken);
         }
     }
+
+    /// <summary>Polls until the condition holds.</summary>
+    public static Task TrueAsync(Func<bool> condition) => IsAsync(() => Task.FromResult(condition()), static holds => holds);
 }

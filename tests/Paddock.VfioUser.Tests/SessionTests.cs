@@ -191,7 +191,7 @@ public sealed class SessionTests : IAsyncLifetime
     }
 
     [Fact]
-    public void Memory_that_can_be_cut_short_is_not_mapped()
+    public void Memory_whose_pages_can_be_removed_is_warned_of()
     {
         string path = Path.GetTempFileName();
         using (var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite))
@@ -199,11 +199,31 @@ public sealed class SessionTests : IAsyncLifetime
             RandomAccess.SetLength(file, 1 << 20);
             var device = _bench.ConnectDevice();
             Assert.Equal(0, device.Map(new DmaMap(DmaFlags.Readable | DmaFlags.Writable, 0, 0, 1 << 20), file));
-            Assert.Contains("can be cut short", _bench.Log, StringComparison.Ordinal);
+            Assert.Contains("can lose pages", _bench.Log, StringComparison.Ordinal);
             device.Client.Dispose();
         }
 
         File.Delete(path);
+    }
+
+    [Fact]
+    public async Task Regions_beyond_the_limit_of_mappings_are_accessed_with_messages()
+    {
+        var device = _bench.ConnectDevice();
+        byte[] payload = new byte[DmaMap.Size];
+        Task<VfioReply> last = null!;
+        int before = Mappings();
+        for (int i = 0; i < VfioUserLimits.MaxMappings + 1000; i++)
+        {
+            new DmaMap(DmaFlags.Readable, 0, (ulong)i * 8192, 4096).WriteTo(payload);
+            last = device.Client.Begin(Command.DmaMap, payload, _memory.File);
+        }
+
+        Assert.Equal(0, (await last.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Error);
+        Assert.InRange(Mappings() - before, VfioUserLimits.MaxMappings - 100, VfioUserLimits.MaxMappings + 500);
+        device.Client.Dispose();
+
+        static int Mappings() => File.ReadLines("/proc/self/maps").Count();
     }
 
     [Fact]

@@ -264,6 +264,36 @@ public sealed class StormTests : IDisposable
         NvmeDriver.Check(next.Identify(1), "identify");
     }
 
+    // a copy by this process itself would raise SIGBUS
+    [Fact]
+    public async Task Truncated_memory_fails_the_commands_that_use_it()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var driver = NvmeDriver.Start(bench.Connect(), _memory);
+        using var queue = driver.CreateQueue(1, 16);
+        string path = Path.GetTempFileName();
+        using (var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite))
+        {
+            const ulong at = 1ul << 32;
+            RandomAccess.SetLength(file, 1 << 20);
+            RandomAccess.Write(file, new byte[] { 1, 2, 3, 4 }, 0);
+            Assert.Equal(0, driver.Device.Map(new DmaMap(DmaFlags.Readable | DmaFlags.Writable, 0, at, 1 << 20), file));
+            NvmeDriver.Check(queue.Run(NvmeDriver.Write, 1, at, Block, 0, 0, 7), "write");
+            NvmeDriver.Check(queue.Run(NvmeDriver.Read, 1, at + Block, Block, 0, 0, 7), "read");
+            byte[] stored = new byte[4];
+            RandomAccess.Read(file, stored, Block);
+            Assert.Equal(new byte[] { 1, 2, 3, 4 }, stored);
+            Assert.Equal(0, driver.Device.Client.DmaMessages);
+            RandomAccess.SetLength(file, 0);
+            const int dataTransferError = 4;
+            Assert.Equal(dataTransferError, queue.Run(NvmeDriver.Write, 1, at, Block, 0, 0, 7).Code);
+            Assert.Equal(dataTransferError, queue.Run(NvmeDriver.Read, 1, at, Block, 0, 0, 7).Code);
+        }
+
+        File.Delete(path);
+        NvmeDriver.Check(driver.Identify(1), "identify");
+    }
+
     public void Dispose()
     {
         _release.TrySetResult();

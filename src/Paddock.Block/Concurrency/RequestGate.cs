@@ -61,13 +61,43 @@ internal sealed class RequestGate
     /// <summary>
     /// Closes the gate; completes when no request is inside. One caller at a time; each must <see cref="Open"/> it again.
     /// </summary>
-    public async ValueTask CloseAsync()
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">The wait was cancelled; the gate is open again.</exception>
+    public async ValueTask CloseAsync(CancellationToken cancellationToken = default)
     {
-        await _closing.AcquireAsync();
-        var closed = new Closed();
-        Interlocked.Exchange(ref _closed, closed);
-        TellIfEmpty(closed);
-        await closed.Empty.Task;
+        await _closing.AcquireAsync(cancellationToken);
+        try
+        {
+            await Shut().Empty.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            Open();
+            throw;
+        }
+    }
+
+    /// <summary>Closes the gate as <see cref="CloseAsync"/> does; if it is not closed, or not empty, at the limit, it stays open.</summary>
+    /// <param name="limit">Time for the requests inside, and for another caller that has closed the gate.</param>
+    /// <returns>Whether the gate is closed and no request is inside.</returns>
+    public async ValueTask<bool> TryCloseAsync(TimeSpan limit)
+    {
+        var timeout = Task.Delay(limit);
+        var acquiring = _closing.AcquireAsync().AsTask();
+        if (await Task.WhenAny(acquiring, timeout) != acquiring)
+        {
+            _ = acquiring.ContinueWith(_ => _closing.Release(), TaskScheduler.Default);
+            return false;
+        }
+
+        var empty = Shut().Empty.Task;
+        if (await Task.WhenAny(empty, timeout) == empty)
+        {
+            return true;
+        }
+
+        Open();
+        return false;
     }
 
     /// <summary>Opens the gate that the caller closed.</summary>
@@ -75,6 +105,14 @@ internal sealed class RequestGate
     {
         Interlocked.Exchange(ref _closed, null)!.Opened.SetResult();
         _closing.Release();
+    }
+
+    private Closed Shut()
+    {
+        var closed = new Closed();
+        Interlocked.Exchange(ref _closed, closed);
+        TellIfEmpty(closed);
+        return closed;
     }
 
     // with the gate closed, a counter rises only for a request that finds it closed and leaves at once, and such a request checks again

@@ -3,6 +3,7 @@ using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Backups;
 using Paddock.Images.Text;
+using Paddock.Rbd;
 using Paddock.Server.Backups;
 using Paddock.Server.Control;
 
@@ -66,7 +67,7 @@ public static class BackupVerb
         string socket, string image, string target, string? since, bool full, bool json, NativeConsole console,
         CancellationToken cancellationToken)
     {
-        string line = new BackupLine(image, Path.GetFullPath(target), since, full).Format();
+        string line = new BackupLine(image, RbdTarget.IsName(target) ? target : Path.GetFullPath(target), since, full).Format();
         console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
             : ControlSocket.AskAsync(socket, line, cancellationToken)));
     }

@@ -24,9 +24,8 @@ internal sealed record DiscoverPlace(string? Host, int Port, string? SocketPath,
     {
         if (NvmeName.Is(text))
         {
-            string server = text[(text.IndexOf("//", StringComparison.Ordinal) + 2)..].Split('/')[0];
-            var (host, port) = HostAndPort(text, server);
-            return [new DiscoverPlace(host, port ?? NvmePort, null, [DiskProtocol.Nvme])];
+            string servers = text[(text.IndexOf("//", StringComparison.Ordinal) + 2)..].Split('/')[0];
+            return [.. servers.Split(',').Select(server => OfNvme(text, server))];
         }
 
         if (NbdTarget.IsName(text))
@@ -46,6 +45,12 @@ internal sealed record DiscoverPlace(string? Host, int Port, string? SocketPath,
                 new DiscoverPlace(name, NvmePort, null, [DiskProtocol.Nvme]),
                 new DiscoverPlace(name, NbdTarget.DefaultPort, null, [DiskProtocol.Nbd]),
             ];
+    }
+
+    private static DiscoverPlace OfNvme(string text, string server)
+    {
+        var (host, port) = HostAndPort(text, server);
+        return new DiscoverPlace(host, port ?? NvmePort, null, [DiskProtocol.Nvme]);
     }
 
     private static DiscoverPlace OfNbd(string text)

@@ -1,7 +1,10 @@
+using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Chains;
+using Paddock.Images.Nodes;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Cli.Native;
 
@@ -23,6 +26,12 @@ internal sealed class OverlaySource : IAsyncDisposable
 
     /// <summary>Number of zones; null: none.</summary>
     public int? Zones => _zones?.Count;
+
+    /// <summary>Its format.</summary>
+    public string Format => _node.Driver;
+
+    /// <summary>The bytes under the image.</summary>
+    public IStorage Storage => _node.Storage is DelegatingStorage { Inner: var inner } ? inner : _node.Storage;
 
     /// <summary>Opens the image, read-only.</summary>
     /// <param name="opener">Opens images.</param>
@@ -95,18 +104,13 @@ internal sealed class OverlaySource : IAsyncDisposable
         }
 
         string full = Path.GetFullPath(image), folder = Path.GetDirectoryName(Path.GetFullPath(name)) ?? "/";
-        return Path.GetDirectoryName(full) == folder ? Path.GetFileName(full) : full;
+        return Path.GetDirectoryName(full) == folder && !RbdTarget.IsName(name) ? Path.GetFileName(full) : full;
     }
 
     private static async ValueTask WriteAsync(
         string name, Qcow2CreateOptions options, ZoneClone? zones, CancellationToken cancellationToken)
     {
-        if (FileIdentity.IsTaken(name))
-        {
-            throw new ToolException($"'{name}' exists; choose another name");
-        }
-
-        var storage = NativeImage.OpenFile(new FileOpenOptions { Path = name, Create = true, Lock = ImageLock.Write });
+        var storage = await MakeAsync(name);
         try
         {
             await Qcow2Image.CreateAsync(storage, options, cancellationToken);
@@ -114,15 +118,34 @@ internal sealed class OverlaySource : IAsyncDisposable
             {
                 await zones.FinishAsync(storage, options, cancellationToken);
             }
+
+            await storage.DisposeAsync();
         }
         catch
         {
-            FileNames.Delete(name);
+            await storage.DisposeAsync();
+            await RemoteStorage.RemoveAsync(name);
             throw;
         }
-        finally
+    }
+
+    private static async ValueTask<IStorage> MakeAsync(string name)
+    {
+        if (!RbdTarget.IsName(name))
         {
-            await storage.DisposeAsync();
+            return FileIdentity.IsTaken(name) ? throw Exists(name)
+                : NativeImage.OpenFile(new FileOpenOptions { Path = name, Create = true, Lock = ImageLock.Write });
+        }
+
+        try
+        {
+            return await RemoteStorage.CreateRbdAsync(name, 0, sharesConnection: true);
+        }
+        catch (BlockException e) when (e.Error == BlockError.AlreadyExists)
+        {
+            throw Exists(name);
         }
     }
+
+    private static ToolException Exists(string name) => new($"'{name}' exists; choose another name");
 }

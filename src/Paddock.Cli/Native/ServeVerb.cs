@@ -13,7 +13,7 @@ public static class ServeVerb
     /// <param name="process">How the process behaves besides serving.</param>
     /// <param name="console">Receives the log on standard error.</param>
     /// <param name="cancellationToken">Stops the server.</param>
-    /// <returns>Whether everything that clients wrote is durable.</returns>
+    /// <returns>Whether everything that clients wrote is durable, and no other process has taken over every image.</returns>
     public static async Task<bool> RunAsync(
         ServeSettings settings, ServeProcess process, NativeConsole console, CancellationToken cancellationToken)
     {
@@ -65,17 +65,20 @@ public static class ServeVerb
         manager.Ready();
         try
         {
-            await Task.Delay(Timeout.Infinite, orphaned.Token);
+            await server.Lost.WaitAsync(orphaned.Token);
         }
         catch (OperationCanceledException)
         {
-            manager.Stopping();
-            log.Write("stopping");
+            // stopped by a signal, or orphaned
         }
+
+        manager.Stopping();
+        bool isLost = server.Lost.IsCompleted;
+        log.Write("stopping", isLost ? [("reason", "every image was taken over by another process")] : []);
 
         // dispose here, while further signals are still handled
         await server.DisposeAsync();
-        return !server.FlushFailed;
+        return !server.FlushFailed && !isLost;
     }
 
     private static void Reopen(ServeLog log)

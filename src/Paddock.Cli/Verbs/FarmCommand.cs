@@ -17,17 +17,28 @@ internal sealed class FarmCommand
         "NQN-1 to NQN-N (--nqn; by default from the name of GOLDEN). NBD exports have the same numbers.",
         "GOLDEN is not changed, and must not be written meanwhile.",
         "",
+        "GOLDEN may be an image in Ceph, rbd:POOL/IMAGE[@SNAPSHOT]. Overlays are then files in --dir, or",
+        "images in --pool. With --clone the drives are RBD clones of a snapshot of GOLDEN, which may be",
+        "written afterwards. With --part K/N, server K of N serves its share of the --count drives, which",
+        "have the same numbers everywhere.",
+        "",
         "The drives are listed when clients can connect, and removed when the server stops (--keep with",
-        "--dir keeps them). After '--', a command: the server ends with it, as for 'paddock run'. It finds",
-        "the list as JSON in the file $PADDOCK_LIST, and the first drive in the variables of 'paddock run'.",
+        "--dir, --pool or --clone keeps them). After '--', a command: the server ends with it, as for",
+        "'paddock run'. It finds the list as JSON in the file $PADDOCK_LIST, and the first drive in the",
+        "variables of 'paddock run'.",
         "",
     ];
 
-    private const int MaxCount = 10_000, ConnectionsOfDrive = 8, MostConnections = 65536;
+    private const int MaxCount = 10_000, MaxOfAllServers = 1_000_000, ConnectionsOfDrive = 8, MostConnections = 65536;
 
-    private readonly Argument<string[]> _words = new("GOLDEN") { Description = "Image of all drives.", Arity = ArgumentArity.ZeroOrMore };
+    private readonly Argument<string[]> _words = new("GOLDEN")
+    {
+        Description = "Image of all drives: a file, or rbd:POOL/IMAGE.", Arity = ArgumentArity.ZeroOrMore,
+    };
 
-    private readonly Option<int?> _count = ServerOptions.Number("--count", "N", "Number of drives.");
+    private readonly Option<int?> _count = ServerOptions.Number("--count", "N", "Number of drives, of all servers together.");
+
+    private readonly Option<string?> _part = ServerOptions.Text("--part", "K/N", "This is server K of N (default: 1/1).");
 
     private readonly Option<string?> _temporary = ServerOptions.Text(
         "--temporary", "SIZE", "Creates empty drives of this size instead.");
@@ -39,7 +50,11 @@ internal sealed class FarmCommand
 
     private readonly Option<string?> _dir = ServerOptions.Text("--dir", "DIR", "Directory for the overlays (default: a temporary one).");
 
-    private readonly Option<bool> _keep = ServerOptions.Flag("--keep", "Keeps the overlays in --dir.");
+    private readonly Option<string?> _pool = ServerOptions.Text("--pool", "POOL", "Pool[/namespace] of Ceph for the drives.");
+
+    private readonly Option<bool> _clone = ServerOptions.Flag("--clone", "Makes RBD clones of GOLDEN, in its pool or --pool.");
+
+    private readonly Option<bool> _keep = ServerOptions.Flag("--keep", "Keeps the drives in --dir, --pool or --clone.");
 
     private readonly Option<bool> _json = JsonOption.Create();
 
@@ -55,7 +70,8 @@ internal sealed class FarmCommand
         var farm = new FarmCommand(console);
         var command = new Command("farm", "Serves many drives alike, made of one image.")
         {
-            farm._words, farm._count, farm._temporary, farm._nvme, farm._nbd, farm._dir, farm._keep, farm._json,
+            farm._words, farm._count, farm._part, farm._temporary, farm._nvme, farm._nbd, farm._dir, farm._pool, farm._clone, farm._keep,
+            farm._json,
         };
         farm._disk.AddTo(command);
         farm._server.AddTo(command);
@@ -68,21 +84,23 @@ internal sealed class FarmCommand
     {
         string[] words = CaptiveWords.CommandOf(parsed), images = CaptiveWords.ArgumentsOf(parsed, _words);
         int count = Check(parsed, images);
-        FarmOverlays.CheckOpenFiles(count);
+        var part = parsed.GetValue(_part) is { } text ? FarmPart.Parse(text) : FarmPart.All;
+        CheckShare(part, count);
         using var report = _process.ReportOf(parsed);
         using var folder = TemporaryFolder.Create("paddock-farm-");
-        string golden = images.FirstOrDefault() ?? folder["drive.qcow2"];
+        var golden = new FarmGolden(
+            images.FirstOrDefault() ?? folder["drive.qcow2"], _server.FormatOf(parsed), _server.PassphraseOf(parsed),
+            _server.Over(new ServeSettings(), parsed).Backing);
         if (parsed.GetValue(_temporary) is { } size)
         {
-            await NewDiskOptions.CreateAsync(golden, _disk.Read(parsed, "--temporary", size, TextWriter.Null), cancellationToken);
+            await NewDiskOptions.CreateAsync(golden.Name, _disk.Read(parsed, "--temporary", size, TextWriter.Null), cancellationToken);
         }
 
-        using var overlays = FarmOverlays.In(parsed.GetValue(_dir) ?? folder["overlays"], parsed.GetValue(_keep));
-        string stem = Path.GetFileNameWithoutExtension(golden);
-        await overlays.CreateAsync(
-            golden, stem, count, _server.FormatOf(parsed), _server.PassphraseOf(parsed),
-            _server.Over(new ServeSettings(), parsed).Backing, _console, cancellationToken);
-        var settings = SettingsOf(parsed, overlays.Paths, stem, folder);
+        FarmDrives.CheckOpenFiles(part.Count(count), FilesOf(parsed, golden));
+        golden.NameConfiguration();
+        await using var drives = new FarmDrives(PlaceOf(parsed, golden, folder), parsed.GetValue(_keep), _console);
+        await MakeAsync(parsed, drives, golden, part, count, cancellationToken);
+        var settings = SettingsOf(parsed, drives, golden.Stem, part.First(count), folder);
         if (words.Length > 0)
         {
             return await RunVerb.RunAsync(
@@ -97,26 +115,57 @@ internal sealed class FarmCommand
         return await ServeVerb.RunAsync(settings, process, _console, cancellationToken) ? NativeExit.Success : NativeExit.Failure;
     }
 
-    private ServeSettings SettingsOf(ParseResult parsed, IReadOnlyList<string> paths, string stem, TemporaryFolder folder)
+    private bool IsClone(ParseResult parsed) => parsed.GetValue(_clone);
+
+    private bool IsInPool(ParseResult parsed) => IsClone(parsed) || parsed.GetValue(_pool) is not null;
+
+    // an image in RBD is no file, and its clients are shared
+    private int FilesOf(ParseResult parsed, FarmGolden golden) => (IsInPool(parsed) ? 0 : 1) + (golden.InRbd is null ? 1 : 0);
+
+    private IDrivePlace PlaceOf(ParseResult parsed, FarmGolden golden, TemporaryFolder folder)
+        => !IsInPool(parsed) ? new FolderPlace(parsed.GetValue(_dir) ?? folder["overlays"])
+            : new PoolPlace(golden.InRbd ?? throw Misuse(
+                $"--{(IsClone(parsed) ? "clone" : "pool")} requires a GOLDEN image in RBD, such as rbd:pool/golden: '{golden.Name}' is a "
+                + "file ('paddock img convert' copies it there)"), parsed.GetValue(_pool));
+
+    // the maker is done when the drives are: clones need no snapshot that can be seen
+    private async Task MakeAsync(
+        ParseResult parsed, FarmDrives drives, FarmGolden golden, FarmPart part, int count, CancellationToken cancellationToken)
+    {
+        await using IDriveMaker maker = IsClone(parsed) ? await CloneMaker.OpenAsync(golden, _console, cancellationToken)
+            : await OverlayMaker.OpenAsync(golden, _console, cancellationToken);
+        await drives.MakeAsync(maker, golden.Stem, part.First(count), part.Count(count), cancellationToken);
+    }
+
+    private ServeSettings SettingsOf(ParseResult parsed, FarmDrives drives, string stem, int first, TemporaryFolder folder)
     {
         var settings = _server.Over(
-            new ServeSettings { MaxConnections = Math.Clamp(paths.Count * ConnectionsOfDrive, 256, MostConnections) }, parsed);
+            new ServeSettings { MaxConnections = Math.Clamp(drives.Names.Count * ConnectionsOfDrive, 256, MostConnections) }, parsed);
         string nqn = settings.Nqn ?? PaddockServer.DefaultNqn + stem;
         return settings with
         {
-            Images = [.. paths.Select((path, i) => _server.ImageOf(path, parsed) with
+            Images = [.. drives.Names.Select((name, i) => _server.ImageOf(name, parsed) with
             {
-                Format = "qcow2",
-                Nqn = string.Create(CultureInfo.InvariantCulture, $"{nqn}-{i + 1}"),
-                Export = Path.GetFileNameWithoutExtension(path),
+                Format = drives.Format,
+                Nqn = string.Create(CultureInfo.InvariantCulture, $"{nqn}-{first + i}"),
+                Export = string.Create(CultureInfo.InvariantCulture, $"{stem}-{first + i}"),
             })],
             Nvme = parsed.GetValue(_nvme) ?? "127.0.0.1:0",
             Nbd = parsed.GetValue(_nbd),
             Control = settings.Control ?? folder["control.sock"],
 
-            // the names in the overlays are ours; those in GOLDEN have been checked
+            // the names in the drives are ours; those in GOLDEN have been checked
             Backing = "any",
         };
+    }
+
+    private static void CheckShare(FarmPart part, int count)
+    {
+        if (part.Count(count) is 0 or > MaxCount)
+        {
+            throw Misuse(
+                $"--part {part.Number}/{part.Servers}: this server has {part.Count(count)} of {count} drives; expected 1 to {MaxCount}");
+        }
     }
 
     private int Check(ParseResult parsed, string[] images)
@@ -134,13 +183,20 @@ internal sealed class FarmCommand
             throw Misuse($"{option} requires --temporary: it is an option of new drives");
         }
 
-        if (parsed.GetValue(_keep) && (parsed.GetValue(_dir) is null || isTemporary))
+        if (parsed.GetValue(_keep) && ((parsed.GetValue(_dir) is null && !IsInPool(parsed)) || isTemporary))
         {
-            throw Misuse(isTemporary ? "--keep requires a GOLDEN image: a temporary one is removed" : "--keep requires --dir");
+            throw Misuse(
+                isTemporary ? "--keep requires a GOLDEN image: a temporary one is removed" : "--keep requires --dir, --pool or --clone");
         }
 
-        return parsed.GetValue(_count) is >= 1 and <= MaxCount and var count ? count
-            : throw Misuse(parsed.GetValue(_count) is { } given ? $"--count {given}: expected 1 to {MaxCount}"
+        if (parsed.GetValue(_dir) is not null && IsInPool(parsed))
+        {
+            throw Misuse("--dir is for drives in files, and --pool and --clone for drives in Ceph: choose one");
+        }
+
+        int most = parsed.GetValue(_part) is null ? MaxCount : MaxOfAllServers;
+        return parsed.GetValue(_count) is >= 1 and var count && count <= most ? count
+            : throw Misuse(parsed.GetValue(_count) is { } given ? $"--count {given}: expected 1 to {most}"
                 : "specify the number of drives with --count");
     }
 

@@ -25,6 +25,8 @@ internal sealed class ServeOptions
 
     private readonly NamespaceOptions _namespaces = new();
 
+    private readonly StandbyOptions _standby = new();
+
     private readonly ServerOptions _server = new();
 
     /// <summary>The options of the process.</summary>
@@ -47,6 +49,7 @@ internal sealed class ServeOptions
 
         _vfioUser.AddTo(command);
         _namespaces.AddTo(command);
+        _standby.AddTo(command);
         _server.AddTo(command);
         Process.AddTo(command);
     }
@@ -55,7 +58,7 @@ internal sealed class ServeOptions
     public ServeSettings SettingsOf(ParseResult parsed)
     {
         var given = parsed.GetValue(_config) is { } file ? ServeSettings.Load(file) : new ServeSettings();
-        return _namespaces.Over(_vfioUser.Over(_server.Over(given, parsed), parsed), parsed) with
+        return _standby.Over(_namespaces.Over(_vfioUser.Over(_server.Over(given, parsed), parsed), parsed), parsed) with
         {
             Images = [.. (parsed.GetValue(_images) ?? []).Select(path => _server.ImageOf(path, parsed)), .. given.Images],
             Nvme = parsed.GetValue(_nvme) ?? given.Nvme,

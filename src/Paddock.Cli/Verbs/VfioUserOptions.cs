@@ -22,7 +22,8 @@ internal sealed class VfioUserOptions
         "--vfio-user-poll", "US", "Microseconds to poll idle queues; 0: not at all (default: 50).");
 
     private readonly Option<string?> _sealed = ServerOptions.Text(
-        "--vfio-user-sealed", "BOOL", "Whether to map only sealed guest memory (default: true).").OneOf("true", "false");
+        "--vfio-user-sealed", "BOOL", "Whether the kernel copies from and to unsealed guest memory (default: true).")
+        .OneOf("true", "false");
 
     /// <summary>Adds these options to a command.</summary>
     public void AddTo(Command command)

@@ -1,7 +1,8 @@
 using Paddock.Block;
 using Paddock.Crypto;
-using Paddock.Posix;
+using Paddock.Images.Nodes;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Images.Backups;
 
@@ -72,7 +73,7 @@ internal static class DiskBackup
         catch
         {
             await TryCloseAsync(disk);
-            FileNames.Delete(target);
+            await RemoteStorage.RemoveAsync(target);
             throw;
         }
     }
@@ -95,12 +96,12 @@ internal static class DiskBackup
         var opened = new List<Qcow2Disk>();
         try
         {
-            opened.Add(await Qcow2Disk.OpenAsync(full, options, cancellationToken));
+            opened.Add(await OpenAsync(full, options, cancellationToken));
             RequireFull(opened[0]);
             var chain = new List<(IBlockDevice, IDirtyBitmap)>();
             foreach (string path in increments)
             {
-                var disk = await Qcow2Disk.OpenAsync(path, options, cancellationToken);
+                var disk = await OpenAsync(path, options, cancellationToken);
                 opened.Add(disk);
                 RequireSameZones(opened[0], disk);
                 chain.Add((disk, await ChangesOfAsync(disk, cancellationToken)));
@@ -119,6 +120,11 @@ internal static class DiskBackup
             }
         }
     }
+
+    // the format is given, so that nothing but a qcow2 image is opened
+    private static async Task<Qcow2Disk> OpenAsync(string name, DiskOptions options, CancellationToken cancellationToken)
+        => RbdTarget.IsName(name) ? (Qcow2Disk)await Disk.OpenAsync(name, options, cancellationToken)
+            : await Qcow2Disk.OpenAsync(name, options, cancellationToken);
 
     private static void RequireFull(Qcow2Disk disk)
     {

@@ -1,6 +1,6 @@
 using Paddock.Block;
 using Paddock.Crypto;
-using Paddock.Posix;
+using Paddock.Images.Nodes;
 using Paddock.Qcow2;
 using Paddock.Qcow2.Snapshots;
 
@@ -78,7 +78,7 @@ internal static class LiveBackup
         }
         catch
         {
-            FileNames.Delete(target);
+            await RemoteStorage.RemoveAsync(target);
             throw;
         }
     }

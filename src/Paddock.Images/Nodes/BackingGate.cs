@@ -55,6 +55,7 @@ internal sealed class BackingGate(NodeOpening overlay, QDict options) : IImageGa
             Objects = isTyped ? above.Objects : [],
             Secrets = above.Secrets ?? above.Objects,
             Passphrase = above.Passphrase,
+            SharesConnections = above.SharesConnections,
         };
         string? path = null;
         try

@@ -1,10 +1,14 @@
 using System.Globalization;
+using System.Net;
 using Paddock.Images.Text;
 using Paddock.Nvme;
 
 namespace Paddock.Images.Nodes;
 
-/// <summary>What <c>nvme+tcp://HOST:PORT/NQN?ns=1&amp;hostnqn=NQN</c>, or the options of the driver nvme-tcp, name.</summary>
+/// <summary>
+/// What <c>nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN?ns=1&amp;hostnqn=NQN</c>, or the options of the driver nvme-tcp, name. Several
+/// addresses are paths to one subsystem.
+/// </summary>
 /// <param name="Options">The subsystem, and how to connect to it.</param>
 /// <param name="Namespace">The namespace's id.</param>
 internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespace)
@@ -17,7 +21,10 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
 
     private const string Scheme = "nvme+tcp://";
     private const int DefaultPort = 4420;
-    private const uint DefaultReconnect = 5, MostReconnect = 86400;
+    private const int MostAddresses = 8;
+
+    // with several paths, a server that takes over first waits until the other one cannot write any more
+    private const uint DefaultReconnect = 5, DefaultReconnectOfPaths = 30, MostReconnect = 86400;
     private const string NamespaceKey = "ns", HostKey = "hostnqn", ReconnectKey = "reconnect", NamespaceOption = "namespace";
 
     private static readonly string[] QueryKeys = [NamespaceKey, HostKey, SecretKey, ReconnectKey];
@@ -32,7 +39,9 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
         string host = options.Take("host") as string ?? throw new ToolException($"A host must be specified for '{Driver}'");
         string nqn = options.Take("nqn") as string ?? throw new ToolException($"A subsystem (nqn) must be specified for '{Driver}'");
         string port = Text(options, "port") ?? DefaultPort.ToString(CultureInfo.InvariantCulture);
-        string name = $"{Scheme}{host}:{port}/{nqn}?{NamespaceKey}={Text(options, NamespaceOption) ?? "1"}";
+        string servers = !host.Contains(',', StringComparison.Ordinal) ? $"{host}:{port}"
+            : string.Join(',', host.Split(',').Select(h => HasPort(h) ? h : $"{h}:{port}"));
+        string name = $"{Scheme}{servers}/{nqn}?{NamespaceKey}={Text(options, NamespaceOption) ?? "1"}";
         foreach (string key in new[] { HostKey, SecretKey, ReconnectKey })
         {
             name += Text(options, key) is { } value ? $"&{key}={Uri.EscapeDataString(value)}" : "";
@@ -54,26 +63,29 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
     {
         string rest = name[Scheme.Length..];
         int slash = rest.IndexOf('/', StringComparison.Ordinal), query = QueryOf(rest);
-        string server = slash < 0 ? rest : rest[..slash];
+        string servers = slash < 0 ? rest : rest[..slash];
         string nqn = slash < 0 ? "" : rest[(slash + 1)..(query > slash ? query : rest.Length)];
         uint id = 1;
-        int colon = server.LastIndexOf(':');
-        bool hasPort = colon > server.LastIndexOf(']');
-        ushort port = DefaultPort;
         var asked = query > slash ? ParseQuery(rest[(query + 1)..]) : [];
-        bool sound = nqn.Length > 0 && nqn.Length <= NvmeSubsystem.MaxNqn && server.Length > 0 && asked is not null
-            && (!asked.TryGetValue(NamespaceKey, out string? number) || uint.TryParse(number, CultureInfo.InvariantCulture, out id))
-            && (!hasPort || ushort.TryParse(server[(colon + 1)..], CultureInfo.InvariantCulture, out port));
-        if (!sound)
+        var addresses = AddressesOf(servers);
+        bool sound = nqn.Length > 0 && nqn.Length <= NvmeSubsystem.MaxNqn && asked is not null
+            && (!asked.TryGetValue(NamespaceKey, out string? number) || uint.TryParse(number, CultureInfo.InvariantCulture, out id));
+        if (!sound || addresses is null)
         {
-            throw new InvalidNameException($"'{name}': expected {Scheme}HOST:PORT/NQN"
+            throw new InvalidNameException($"'{name}': expected {Scheme}HOST:PORT[,HOST:PORT...]/NQN"
                 + $"[?{NamespaceKey}=1][&{HostKey}=NQN][&{SecretKey}=PATH][&{ReconnectKey}=SECONDS]");
+        }
+
+        if (addresses.Length > MostAddresses || addresses.Distinct().Count() != addresses.Length)
+        {
+            throw new InvalidNameException(
+                $"'{name}': it has {addresses.Length} addresses; expected 1 to {MostAddresses}, all different");
         }
 
         var options = new NvmeTcpHostOptions
         {
-            Host = (hasPort ? server[..colon] : server)
-                .Trim('[', ']'), Port = port, SubsystemNqn = nqn, ReconnectTime = ReconnectOf(asked!, name),
+            Host = addresses[0].Host, Port = addresses[0].Port, OtherAddresses = addresses[1..], SubsystemNqn = nqn,
+            ReconnectTime = ReconnectOf(asked!, name, addresses.Length > 1 ? DefaultReconnectOfPaths : DefaultReconnect),
         };
         if (asked!.TryGetValue(HostKey, out string? hostNqn))
         {
@@ -93,9 +105,8 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
     }
 
     /// <summary>How long a lost connection is tried again; zero: not at all.</summary>
-    private static TimeSpan ReconnectOf(Dictionary<string, string> asked, string name)
+    private static TimeSpan ReconnectOf(Dictionary<string, string> asked, string name, uint seconds)
     {
-        uint seconds = DefaultReconnect;
         if (asked.TryGetValue(ReconnectKey, out string? text)
             && (!uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out seconds) || seconds > MostReconnect))
         {
@@ -104,6 +115,29 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
 
         return TimeSpan.FromSeconds(seconds);
     }
+
+    // null: one is not an address
+    private static DnsEndPoint[]? AddressesOf(string servers)
+    {
+        var all = new List<DnsEndPoint>();
+        foreach (string server in servers.Split(','))
+        {
+            ushort port = DefaultPort;
+            int colon = server.LastIndexOf(':');
+            bool hasPort = HasPort(server);
+            string host = (hasPort ? server[..colon] : server).Trim('[', ']');
+            if (host.Length == 0 || (hasPort && !ushort.TryParse(server[(colon + 1)..], CultureInfo.InvariantCulture, out port)))
+            {
+                return null;
+            }
+
+            all.Add(new DnsEndPoint(host, port));
+        }
+
+        return [.. all];
+    }
+
+    private static bool HasPort(string server) => server.LastIndexOf(':') > server.LastIndexOf(']');
 
     private static string? Text(QDict options, string key)
         => Convert.ToString(options.Take(key), CultureInfo.InvariantCulture) is { Length: > 0 } text ? text : null;

@@ -79,7 +79,7 @@ internal sealed class RbdDriver() : NodeDriver(DriverName, NodeKind.Protocol)
             throw new ToolException("rbd snapshots are read-only");
         }
 
-        var storage = await OpenAsync(target, settings.ReadOnly, settings.Cache);
+        var storage = await OpenAsync(target with { SharesConnection = settings.SharesConnections }, settings.ReadOnly, settings.Cache);
         return new ImageNode { Driver = Name, Storage = storage, ObjectSize = ObjectSizeOf(storage) };
     }
 
@@ -126,7 +126,8 @@ internal sealed class RbdDriver() : NodeDriver(DriverName, NodeKind.Protocol)
                 $"'{target.Spec}': an image must not name options of Ceph; set CEPH_CONF, or open the chain with options that name it");
         }
 
-        return target.ConfigurationFile is not { } file || opening.Settings.Chain?.AdmitConfiguration(file, isStored) != false ? target
+        return target.ConfigurationFile is not { } file || opening.Settings.Chain?.AdmitConfiguration(file, isStored) != false
+            || file == Environment.GetEnvironmentVariable(RbdConnection.FileVariable) ? target
             : throw new ToolException(
                 $"'{target.Spec}': an image must not name a configuration file ({file}) that the user has not named; set CEPH_CONF to it");
     }

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Images.Text;
+using Paddock.Posix;
 using Paddock.Rbd;
 
 namespace Paddock.Images.Nodes;
@@ -21,11 +22,13 @@ internal static class RemoteStorage
     /// <param name="name">Its name; it must not exist.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="objectSize">Bytes of an object; null: the cluster's default.</param>
+    /// <param name="sharesConnection">Whether to use clients that this process has already.</param>
     /// <exception cref="BlockException">It exists, or cannot be created.</exception>
     /// <exception cref="ToolException">The name is malformed.</exception>
-    public static async ValueTask<IStorage> CreateRbdAsync(string name, long length, long? objectSize = null)
+    public static async ValueTask<IStorage> CreateRbdAsync(
+        string name, long length, long? objectSize = null, bool sharesConnection = false)
     {
-        var target = RbdDriver.Parse(name);
+        var target = RbdDriver.Parse(name) with { SharesConnection = sharesConnection };
         await RbdImage.CreateAsync(target, length, objectSize);
         try
         {
@@ -35,6 +38,19 @@ internal static class RemoteStorage
         {
             await RbdImage.RemoveAsync(target);
             throw;
+        }
+    }
+
+    /// <summary>Removes a file, or an image in RBD, that could not be completed.</summary>
+    public static async ValueTask RemoveAsync(string name)
+    {
+        if (RbdTarget.IsName(name))
+        {
+            await RemoveRbdAsync(name);
+        }
+        else
+        {
+            FileNames.Delete(name);
         }
     }
 

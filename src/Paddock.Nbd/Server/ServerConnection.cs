@@ -12,10 +12,14 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     private readonly SocketChannel _plain = new(socket);
     private readonly Lock _lock = new();
     private NbdSession? _session;
+    private volatile ServerHandshake? _handshake;
     private readonly long _came = Environment.TickCount64;
     private readonly string _peer = server.Options.Notices is null ? "" : ClientSocket.PeerOf(socket);
     private bool _stopped, _isTrusted;
     private string? _why;
+
+    /// <summary>The export that the client has chosen; null: none yet.</summary>
+    public NbdExport? Export => _handshake?.Export;
 
     /// <summary>Serves the connection to its end; never throws.</summary>
     public void Run()
@@ -23,6 +27,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
         IByteChannel channel = _plain;
         var input = new ReceiveBuffer(channel, server.Pool, buffer);
         var handshake = new ServerHandshake(server.Exports, server.Options);
+        _handshake = handshake;
         try
         {
             bool agreed;
@@ -204,7 +209,8 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
             handshake, input, server.Pool, new NbdCounters(handshake.Export!.Statistics, latencies), server.Options.Time);
         lock (_lock)
         {
-            if (_stopped)
+            // an export that became unavailable meanwhile was not known to be this client's
+            if (_stopped || handshake.Export.Unavailable is not null)
             {
                 return;
             }

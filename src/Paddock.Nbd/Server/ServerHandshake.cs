@@ -181,7 +181,7 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
     {
         // this option can be rejected only by disconnecting
         string name = NbdString.Text("ExportName", 0, payload);
-        if (!exports.TryGetValue(name, out var export))
+        if (!exports.TryGetValue(name, out var export) || (Refusal = export.Unavailable) is not null)
         {
             return HandshakeStep.Close;
         }
@@ -238,6 +238,12 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
         if (!exports.TryGetValue(request.Name, out var export))
         {
             Refuse(option, OptionReplyType.ErrorUnknown, $"export '{request.Name}' not present");
+            return HandshakeStep.Continue;
+        }
+
+        if (export.Unavailable is { } why)
+        {
+            Refuse(option, OptionReplyType.ErrorShutdown, why);
             return HandshakeStep.Continue;
         }
 

@@ -18,7 +18,7 @@ internal sealed class AnaGroup
     private readonly Lock _lock = new();
     private readonly HashSet<NvmeSubsystem> _subsystems = [];
     private volatile AnaState _state;
-    private long _changes;
+    private long _changes, _losses;
 
     /// <param name="id">Its identifier (ANAGRPID), from 1 to <see cref="MaxId"/>; the same on every server of the subsystem.</param>
     /// <param name="state">Its state at first.</param>
@@ -41,6 +41,12 @@ internal sealed class AnaGroup
 
     /// <summary>How often its descriptor in the log has changed (CHGCNT).</summary>
     public ulong Changes => (ulong)Volatile.Read(ref _changes);
+
+    /// <summary>
+    /// How often writes that were acknowledged, and that no flush followed, may have been lost. Part of the run number that Identify
+    /// Controller shows, so that hosts of this project notice.
+    /// </summary>
+    public ulong Losses => (ulong)Volatile.Read(ref _losses);
 
     /// <summary>Whether its namespaces can be used.</summary>
     public bool IsAccessible => _state is AnaState.Optimized or AnaState.NonOptimized;
@@ -86,6 +92,17 @@ internal sealed class AnaGroup
         {
             Array.ForEach(subsystems, static s => s.TellAccessChanged());
         }
+    }
+
+    /// <summary>
+    /// The server has lost the image, or could not flush it before it gave it away: writes that it had acknowledged may be lost. The state
+    /// becomes <see cref="AnaState.Inaccessible"/>. To be called before another server can open the image, where that is possible: hosts
+    /// that find a server inaccessible without this may take its writes for durable.
+    /// </summary>
+    public void LoseAccess()
+    {
+        Interlocked.Increment(ref _losses);
+        SetState(AnaState.Inaccessible);
     }
 
     /// <summary>A namespace of the group has joined a subsystem, or has left it.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
@@ -20,6 +21,7 @@ internal sealed class ControllerConnection : IAsyncDisposable
 
     private readonly HostQueue _admin;
     private volatile HostQueue[] _io = [];
+    private volatile bool _isPaused;
     private int _next;
 
     private ControllerConnection(HostQueue admin) => _admin = admin;
@@ -36,8 +38,21 @@ internal sealed class ControllerConnection : IAsyncDisposable
     /// <summary>Identifies the run of the server: another number after a restart; 0 if the server does not report it.</summary>
     public ulong ServerRun { get; private set; }
 
-    /// <summary>Whether the I/O queues are open.</summary>
-    public bool IsOpen => _io.Length > 0;
+    /// <summary>Bytes of the whole ANA log; 0 if the controller reports no access states.</summary>
+    public int AccessLogBytes { get; private set; }
+
+    /// <summary>Whether the admin queue or an I/O queue has lost its connection.</summary>
+    public bool IsLost
+    {
+        get
+        {
+            var io = _io;
+            return io.Length == 0 || _admin.IsClosed || Array.Exists(io, static q => q.IsClosed);
+        }
+    }
+
+    /// <summary>Whether commands can be sent: it is neither lost nor paused.</summary>
+    public bool IsOpen => !IsLost && !_isPaused;
 
     /// <summary>Connects all queues and enables the controller.</summary>
     /// <exception cref="BlockException">The server cannot be reached or rejects the host.</exception>
@@ -121,6 +136,33 @@ internal sealed class ControllerConnection : IAsyncDisposable
         (await RunAdminAsync(entry, data, cancellationToken)).Check($"log page {page:x2}h");
         return data;
     }
+
+    /// <summary>Reads <see cref="ServerRun"/> again.</summary>
+    public async ValueTask ReadRunAsync(CancellationToken cancellationToken)
+        => Learn(await IdentifyAsync(0x01, 0, 0, cancellationToken));
+
+    /// <summary>Sends no further I/O commands: they fail as not sent. Completes when those in flight have ended.</summary>
+    /// <param name="limit">How long that may take.</param>
+    /// <returns>Whether they have ended.</returns>
+    public async ValueTask<bool> PauseAsync(TimeSpan limit)
+    {
+        _isPaused = true;
+        bool[] ended = await Task.WhenAll(_io.Select(q => q.PauseAsync(limit)));
+        return Array.TrueForAll(ended, static e => e);
+    }
+
+    /// <summary>Sends commands again.</summary>
+    public void Resume()
+    {
+        _isPaused = false;
+        foreach (var queue in _io)
+        {
+            queue.Resume();
+        }
+    }
+
+    /// <summary>Completes when the admin queue has ended.</summary>
+    public Task EndedAsync() => _admin.EndedAsync();
 
     /// <summary>
     /// Sends Keep Alive. If the controller does not reply, all commands fail, and can be repeated on another connection.
@@ -250,7 +292,19 @@ internal sealed class ControllerConnection : IAsyncDisposable
         HasWriteCache = (identify[525] & volatileCache) != 0;
         bool tells = BinaryPrimitives.ReadUInt64LittleEndian(identify[IdentifyController.MarkField..]) == IdentifyController.Mark;
         ServerRun = tells ? BinaryPrimitives.ReadUInt64LittleEndian(identify[IdentifyController.IncarnationField..]) : 0;
+        AccessLogBytes = AccessLogOf(identify);
         MaxTransfer = identify[77] == 0 ? MaxTransfer : Math.Min(1 << 24, 4096 << Math.Min((int)identify[77], 12));
         return (int)Math.Clamp((BinaryPrimitives.ReadUInt32LittleEndian(identify[1792..]) * 16L) - SubmissionEntry.Size, 0, 1 << 20);
+    }
+
+    // CMIC bit 3; NANAGRPID descriptors, and NN namespaces in them
+    private static int AccessLogOf(ReadOnlySpan<byte> identify)
+    {
+        const byte reportsAccess = 1 << 3;
+        const long most = 1 << 20;
+        long groups = BinaryPrimitives.ReadUInt32LittleEndian(identify[348..]);
+        long namespaces = BinaryPrimitives.ReadUInt32LittleEndian(identify[516..]);
+        return (identify[76] & reportsAccess) == 0 ? 0
+            : (int)Math.Min(most, AnaLog.HeaderSize + (groups * AnaGroupDescriptor.HeaderSize) + (namespaces * sizeof(uint)));
     }
 }

@@ -1,121 +1,211 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Block.Concurrency;
+using Paddock.Nvme.Ana;
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
 
 namespace Paddock.Nvme.Host;
 
 /// <summary>
-/// Keeps a controller connected: when a connection is lost, one of the callers connects again for all, for as long as the options allow.
+/// Keeps a subsystem reachable: of its paths, one is in use. When that is lost, refuses commands, or another one becomes better, one of the
+/// callers, or the background, chooses again for all, for as long as the options allow.
 /// </summary>
 /// <remarks>
 /// Commands of a lost connection: reads, flushes, reports and zone management are sent again, plain writes too, because running them twice
 /// has the same result. A write to a zone is decided by the zone's write pointer (<see cref="RemoteZonedNamespace"/>); an append is never
-/// sent twice.
+/// sent twice. A command that a controller refused because of its access state was not executed and is sent again.
 /// </remarks>
 internal sealed class HostLink : IAsyncDisposable
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50), LongestPause = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan AttemptLimit = TimeSpan.FromSeconds(10);
 
-    private readonly NvmeTcpHostOptions _options;
-    private readonly SlabPool _pool;
+    // an answer on a healthy connection, and the end of commands in flight whose controller has handed the disk over already
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2), DrainLimit = TimeSpan.FromSeconds(2);
+
+    // requests wait meanwhile
+    private static readonly TimeSpan ReachLimit = TimeSpan.FromMilliseconds(500);
+
+    private readonly TimeSpan _reconnectTime;
     private readonly KnownNamespaces _namespaces;
-    private readonly AsyncMutex _connecting = new();
+    private readonly PathSignal _signal;
+    private readonly HostPath[] _paths;
+    private readonly AsyncMutex _choosing = new();
     private readonly CancellationTokenSource _stop = new();
-    private readonly Task _keepingAlive;
-    private volatile ControllerConnection _current;
-    private Task _listening;
-    private int _generation, _incarnation, _failures;
+    private readonly List<Task> _background = [];
+    private volatile Route _route;
+    private HostPath _path;
+    private ulong _run;
+    private BlockException? _failure;
+    private int _incarnation, _failures;
+    private volatile bool _wasRefused;
 
-    private HostLink(NvmeTcpHostOptions options, SlabPool pool, KnownNamespaces namespaces, ControllerConnection connection)
+    private HostLink(TimeSpan reconnectTime, KnownNamespaces namespaces, PathSignal signal, HostPath[] paths, HostPath first)
     {
-        _options = options;
-        _pool = pool;
+        _reconnectTime = reconnectTime;
         _namespaces = namespaces;
-        _current = connection;
-        _listening = namespaces.ListenAsync(connection, _stop.Token);
-        _keepingAlive = KeepAliveAsync();
+        _signal = signal;
+        _paths = paths;
+        _path = first;
+        _run = first.Connection!.ServerRun;
+        _route = new Route(first.Connection, 0);
+        _background.AddRange(paths.Select(p => p.KeepAliveAsync(_stop.Token)));
+        _background.AddRange(paths.Length > 1 ? paths.Select(p => p.KeepConnectedAsync(_stop.Token)) : []);
+        _background.Add(WatchAsync());
     }
 
-    /// <summary>The latest connection; it may be lost.</summary>
-    public ControllerConnection Current => _current;
+    /// <summary>The connection in use; it may be lost.</summary>
+    public ControllerConnection Current => _route.Connection;
 
-    /// <summary>Counts the connections: identifies the one that was lost.</summary>
-    public int Generation => Volatile.Read(ref _generation);
+    /// <summary>Counts the choices of a path: identifies the connection that was lost.</summary>
+    public int Generation => _route.Generation;
 
     /// <summary>Another number when acknowledged writes that were not flushed may be lost.</summary>
     public int Incarnation => Volatile.Read(ref _incarnation);
 
-    /// <summary>Connects for the first time; an attempt that fails is not repeated.</summary>
-    /// <exception cref="BlockException">The server cannot be reached or rejects the host.</exception>
+    /// <summary>Connects for the first time, over every address; an attempt that fails is not repeated.</summary>
+    /// <exception cref="BlockException">The server cannot be reached or rejects the host at every address.</exception>
     public static async ValueTask<HostLink> ConnectAsync(
         NvmeTcpHostOptions options, SlabPool pool, KnownNamespaces namespaces, CancellationToken cancellationToken)
-        => new(options, pool, namespaces, await ControllerConnection.OpenAsync(options, pool, cancellationToken));
+    {
+        var signal = new PathSignal();
+        HostPath[] paths =
+        [
+            new HostPath(options with { OtherAddresses = [] }, pool, namespaces, signal),
+            .. options.OtherAddresses.Select(a => new HostPath(
+                options with { Host = a.Host, Port = a.Port, OtherAddresses = [] }, pool, namespaces, signal)),
+        ];
+        try
+        {
+            await ConnectFirstAsync(paths, cancellationToken);
+            var best = paths.Where(static p => p.IsConnected).MaxBy(static p => p.Rank)
+                ?? throw new BlockException(BlockError.Io, "the connection to the controller is lost");
+            return new HostLink(options.ReconnectTime, namespaces, signal, paths, best);
+        }
+        catch
+        {
+            foreach (var path in paths)
+            {
+                await path.LeaveAsync();
+            }
 
-    /// <summary>Runs a command, and repeats it if its connection was lost and running it twice is harmless.</summary>
+            throw;
+        }
+    }
+
+    /// <summary>Runs a command, and repeats it if its path failed and running it twice is harmless, or it was not run.</summary>
     /// <exception cref="BlockException">
-    /// The connection could not be restored; or it was, and whether the command was executed is unknown.
+    /// No path could be used; or whether the command was executed is unknown.
     /// </exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<CompletionEntry> RunAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
     {
-        while (true)
+        for (long since = 0; ; since = since == 0 ? TimeProvider.System.GetTimestamp() : since)
         {
             int generation = Generation;
-            bool wasSent;
+            bool mayHaveRun;
             try
             {
-                return await _current.RunAsync(entry, toController, toHost, cancellationToken);
+                var completion = await RunOnceAsync(entry, toController, toHost, generation, cancellationToken);
+                if (!StatusMap.IsOfPath(completion.Status))
+                {
+                    return completion;
+                }
+
+                mayHaveRun = NoteRefusal(completion.Status, generation);
             }
             catch (ConnectionLostException e)
             {
-                wasSent = e.WasSent;
+                mayHaveRun = e.WasSent;
             }
 
-            await ReconnectAsync(generation);
-            if (wasSent && entry.Opcode == Opcode.ZoneAppend)
+            if (mayHaveRun && entry.Opcode == Opcode.ZoneAppend)
             {
+                await ReconnectAsync(generation);
                 throw new BlockException(
                     BlockError.Io, "the connection to the controller was lost: whether the zone append was executed is not known");
             }
+
+            ThrowIfRefusedFor(since);
+            await ReconnectAsync(generation);
         }
     }
 
-    /// <summary>Connects again, unless another caller has done so already.</summary>
+    /// <summary>Runs a command on the connection of a generation.</summary>
+    /// <returns>Its completion; one that is about the path (<see cref="StatusMap.IsOfPath"/>) goes to <see cref="NoteRefusal"/>.</returns>
+    /// <exception cref="ConnectionLostException">The connection was lost before the answer arrived, or is no longer in use.</exception>
+    public ValueTask<CompletionEntry> RunOnceAsync(
+        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, int generation,
+        CancellationToken cancellationToken)
+    {
+        var route = _route;
+        return route.Generation == generation ? route.Connection.RunAsync(entry, toController, toHost, cancellationToken)
+            : throw new ConnectionLostException(wasSent: false);
+    }
+
+    /// <summary>Notes that the controller refused a command because of its path.</summary>
+    /// <returns>Whether the command may have been executed nevertheless.</returns>
+    public bool NoteRefusal(NvmeStatus status, int generation)
+    {
+        var route = _route;
+        if (route.Generation == generation)
+        {
+            _wasRefused = true;
+            foreach (var path in _paths)
+            {
+                path.Refused(route.Connection);
+            }
+        }
+
+        return status is not (NvmeStatus.AccessInaccessible or NvmeStatus.AccessPersistentLoss or NvmeStatus.AccessTransition);
+    }
+
+    /// <summary>Chooses a path again, unless another caller has done so already.</summary>
     /// <param name="generation">The connection that was lost.</param>
-    /// <exception cref="BlockException">No connection could be made.</exception>
+    /// <exception cref="BlockException">No path could be used.</exception>
     public async ValueTask ReconnectAsync(int generation)
     {
         int failures = Volatile.Read(ref _failures);
-        await _connecting.AcquireAsync();
+        await _choosing.AcquireAsync();
         try
         {
             if (failures != _failures)
             {
                 // another caller tried on behalf of all waiters
-                throw Lost();
+                throw new BlockException(_failure!.Error, _failure.Message, _failure);
             }
 
-            if (generation == _generation)
+            if (generation == Generation)
             {
-                await ReconnectLockedAsync();
+                await ChooseAsync();
             }
         }
         catch (OperationCanceledException e)
         {
             throw new BlockException(BlockError.Cancelled, "the host was closed", e);
         }
-        catch (BlockException)
+        catch (BlockException e)
         {
             _failures++;
+            _failure = e;
             throw;
         }
         finally
         {
-            _connecting.Release();
+            _choosing.Release();
+        }
+    }
+
+    /// <summary>Ends the retries of a command that has been refused for longer than the options allow.</summary>
+    /// <param name="since">Time stamp of the first refusal; 0: there was none before.</param>
+    /// <exception cref="BlockException">The time is over.</exception>
+    public void ThrowIfRefusedFor(long since)
+    {
+        if (since != 0 && _reconnectTime > TimeSpan.Zero && TimeProvider.System.GetElapsedTime(since) > _reconnectTime)
+        {
+            throw NoPath();
         }
     }
 
@@ -123,85 +213,202 @@ internal sealed class HostLink : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
-        await _keepingAlive;
-        await _connecting.AcquireAsync();
-        await CloseAsync();
-        _connecting.Release();
+        await Task.WhenAll(_background);
+        await _choosing.AcquireAsync();
+        foreach (var path in _paths)
+        {
+            await path.LeaveAsync();
+        }
+
+        _choosing.Release();
         _stop.Dispose();
     }
 
     private static BlockException Lost() => new(BlockError.Io, "the connection to the controller is lost");
 
-    private async ValueTask ReconnectLockedAsync()
+    private BlockException NoPath() => new(
+        BlockError.Io, $"no path to the subsystem can be used: {string.Join("; ", _paths.Select(static p => p.Describe()))}");
+
+    // waits for all addresses, but not for long once one is connected
+    private static async ValueTask ConnectFirstAsync(HostPath[] paths, CancellationToken stop)
     {
-        // afterwards every command of the lost connection has failed, and its caller knows
-        await CloseAsync();
-        if (_options.ReconnectTime <= TimeSpan.Zero || _stop.IsCancellationRequested)
+        var attempts = Array.ConvertAll(paths, p => p.ConnectAsync(checksSizes: true, stop).AsTask());
+        var all = Task.WhenAll(attempts);
+        try
         {
-            throw Lost();
+            if (attempts.Length == 1)
+            {
+                await all;
+                return;
+            }
+
+            var left = attempts.ToList();
+            while (left.Count > 0 && !paths.Any(static p => p.IsConnected))
+            {
+                left.Remove(await Task.WhenAny(left));
+            }
+
+            await all.WaitAsync(AnswerLimit, TimeProvider.System, stop);
+        }
+        catch (Exception e) when (e is BlockException or TimeoutException && paths.Any(static p => p.IsConnected))
+        {
+            // the others are tried again in the background
+        }
+    }
+
+    private async ValueTask ChooseAsync()
+    {
+        // afterwards every command of this path has ended, and its caller knows
+        await _path.RestAsync(DrainLimit);
+        if (_stop.IsCancellationRequested || (_reconnectTime <= TimeSpan.Zero && !_paths.Any(static p => p.IsUsable)))
+        {
+            throw _paths.Any(static p => p.IsConnected) ? NoPath() : Lost();
         }
 
         long started = TimeProvider.System.GetTimestamp();
         for (var pause = FirstPause; ; pause = pause < LongestPause ? pause * 2 : LongestPause)
         {
+            var changed = _signal.Next;
             try
             {
-                await AttemptAsync();
-                return;
+                if (await FindAsync() is { } path)
+                {
+                    await SwitchAsync(path);
+                    return;
+                }
+
+                if (TimeProvider.System.GetElapsedTime(started) >= _reconnectTime)
+                {
+                    throw NoPath();
+                }
             }
             catch (BlockException e) when (
-                e.Error != BlockError.NoDevice && TimeProvider.System.GetElapsedTime(started) < _options.ReconnectTime)
+                e.Error != BlockError.NoDevice && TimeProvider.System.GetElapsedTime(started) < _reconnectTime)
             {
-                await Task.Delay(pause, TimeProvider.System, _stop.Token);
+                // tried again
             }
+
+            await Task.WhenAny(changed, Task.Delay(pause, TimeProvider.System, _stop.Token));
+            _stop.Token.ThrowIfCancellationRequested();
         }
     }
 
-    private async ValueTask AttemptAsync()
+    // the best path that can be used; null: none can now
+    private async ValueTask<HostPath?> FindAsync()
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-        limit.CancelAfter(AttemptLimit);
-        ControllerConnection? connection = null;
+        if (_paths is [{ IsConnected: false } only])
+        {
+            await only.ConnectAsync(checksSizes: true, _stop.Token);
+        }
+
+        bool isStale = _path.IsStale;
+        if (Best() is not { IsStale: false })
+        {
+            await Task.WhenAll(_paths.Where(static p => p.IsConnected).Select(p => p.RefreshAsync(AnswerLimit, _stop.Token).AsTask()));
+        }
+
+        var best = Best();
+        if (isStale && best == _path)
+        {
+            // it has refused a command and reports no reason: it will in a moment
+            await Task.Delay(FirstPause, TimeProvider.System, _stop.Token);
+        }
+
+        return best;
+    }
+
+    private HostPath? Best() => _paths.Where(static p => p.IsUsable).OrderBy(static p => p.IsStale).MaxBy(static p => p.Rank);
+
+    private async ValueTask SwitchAsync(HostPath path)
+    {
+        if (path.Connection is not { IsLost: false } connection)
+        {
+            throw Lost();
+        }
+
+        bool isSame = ReferenceEquals(connection, Current);
+        if (!isSame)
+        {
+            await _namespaces.CheckAsync(connection, checksSizes: true, _stop.Token);
+        }
+
+        bool keptWrites = path == _path ? _run == connection.ServerRun && (isSame || _run != 0) : await HasHandedOverAsync(_path);
+        _incarnation += keptWrites ? 0 : 1;
+        _run = connection.ServerRun;
+        _path = path;
+        _wasRefused = false;
+        connection.Resume();
+        _route = new Route(connection, Generation + 1);
+    }
+
+    // whether a server that has given the disk away made the writes durable that it had acknowledged. If it did not, or was fenced, its run
+    // number changes before it becomes inaccessible
+    private async ValueTask<bool> HasHandedOverAsync(HostPath from)
+    {
+        // only its connection may be lost
+        if (!from.IsConnected && !await TryConnectAsync(from))
+        {
+            return false;
+        }
+
+        long started = TimeProvider.System.GetTimestamp();
+        for (var pause = FirstPause; from.IsConnected; pause *= 2)
+        {
+            if (!await from.RefreshAsync(AnswerLimit, _stop.Token) || from.Connection!.ServerRun != _run)
+            {
+                return false;
+            }
+
+            // a server that can be used and has refused nothing has not handed over: both have the disk
+            if (from.Access == AnaState.Inaccessible || (from.IsUsable && !_wasRefused))
+            {
+                return true;
+            }
+
+            if (TimeProvider.System.GetElapsedTime(started) > AnswerLimit)
+            {
+                return false;
+            }
+
+            await Task.Delay(pause, TimeProvider.System, _stop.Token);
+        }
+
+        return false;
+    }
+
+    private async ValueTask<bool> TryConnectAsync(HostPath path)
+    {
         try
         {
-            connection = await ControllerConnection.OpenAsync(_options, _pool, limit.Token);
-            await using (limit.Token.Register(static c => ((ControllerConnection)c!).Abort(), connection))
-            {
-                await _namespaces.CheckAsync(connection, limit.Token);
-            }
-
-            ulong run = _current.ServerRun;
-            _incarnation += run != 0 && run == connection.ServerRun ? 0 : 1;
-            _current = connection;
-            _generation++;
-            _listening = _namespaces.ListenAsync(connection, _stop.Token);
+            await path.ConnectAsync(checksSizes: false, _stop.Token).AsTask().WaitAsync(ReachLimit, TimeProvider.System, _stop.Token);
+            return true;
         }
-        catch (Exception e)
+        catch (Exception e) when (e is BlockException or TimeoutException)
         {
-            await (connection?.DisposeAsync() ?? default);
-            if (e is OperationCanceledException && !_stop.IsCancellationRequested)
-            {
-                throw new BlockException(BlockError.Io, "the controller does not answer", e);
-            }
-
-            throw;
+            return false;
         }
     }
 
-    private async ValueTask CloseAsync()
+    // a server that loses the disk and gets it back has not lost the connection, but what it had acknowledged
+    private void NoteRun()
     {
-        await _current.DisposeAsync();
-        await _listening;
+        if (_path.Connection is { } connection && ReferenceEquals(connection, Current) && connection.ServerRun != _run)
+        {
+            _incarnation++;
+            _run = connection.ServerRun;
+        }
     }
 
-    private async Task KeepAliveAsync()
+    // leaves a path without waiting for a request to fail
+    private async Task WatchAsync()
     {
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(ControllerConnection.KeepAliveMilliseconds / 3.0));
         try
         {
-            while (await timer.WaitForNextTickAsync(_stop.Token))
+            while (true)
             {
-                await _current.KeepAliveAsync(_stop.Token);
+                var changed = _signal.Next;
+                await ImproveAsync();
+                await changed.WaitAsync(_stop.Token);
             }
         }
         catch (OperationCanceledException)
@@ -209,4 +416,38 @@ internal sealed class HostLink : IAsyncDisposable
             // the host closes
         }
     }
+
+    private async ValueTask ImproveAsync()
+    {
+        await _choosing.AcquireAsync();
+        try
+        {
+            NoteRun();
+            var best = Best();
+            if (best is null || best == _path)
+            {
+                return;
+            }
+
+            // another server that becomes optimized has taken over: ours may be dead without having lost its connection
+            if (_path.IsUsable && best.Rank == _path.Rank && await _path.RefreshAsync(AnswerLimit, _stop.Token)
+                && _path.Rank >= best.Rank)
+            {
+                return;
+            }
+
+            await ChooseAsync();
+        }
+        catch (BlockException)
+        {
+            // the next request chooses
+        }
+        finally
+        {
+            _choosing.Release();
+        }
+    }
+
+    /// <summary>A connection, and the number of the choice that made it the one in use.</summary>
+    private sealed record Route(ControllerConnection Connection, int Generation);
 }

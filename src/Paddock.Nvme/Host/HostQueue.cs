@@ -28,7 +28,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly byte[] _in = GC.AllocateUninitializedArray<byte>(ReceiveBytes, pinned: true);
     private int _start, _end;
-    private volatile bool _closed;
+    private volatile bool _closed, _paused;
     private int _batchThread, _batched;
     private Task _receiving = Task.CompletedTask;
 
@@ -102,6 +102,47 @@ internal sealed partial class HostQueue : IAsyncDisposable
         => _places.Wait(0, CancellationToken.None) ? Start(entry, toController, toHost)
             : RunLaterAsync(entry, toController, toHost, cancellationToken);
 
+    /// <summary>Whether the connection has ended.</summary>
+    public bool IsClosed => _closed;
+
+    /// <summary>Completes when the connection has ended and every command has failed.</summary>
+    public Task EndedAsync() => _receiving;
+
+    /// <summary>
+    /// Sends no further commands: they fail as not sent. Completes when the callers of those in flight have their results.
+    /// </summary>
+    /// <param name="limit">How long that may take.</param>
+    /// <returns>Whether they have.</returns>
+    public async Task<bool> PauseAsync(TimeSpan limit)
+    {
+        // a command holds a place before it looks: either it sees the pause, or its place is waited for here
+        _paused = true;
+        long started = TimeProvider.System.GetTimestamp();
+        int held = 0;
+        try
+        {
+            while (held < _slots.Length)
+            {
+                var left = limit - TimeProvider.System.GetElapsedTime(started);
+                if (!await _places.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero))
+                {
+                    return false;
+                }
+
+                held++;
+            }
+
+            return true;
+        }
+        finally
+        {
+            _ = held > 0 ? _places.Release(held) : 0;
+        }
+    }
+
+    /// <summary>Sends commands again.</summary>
+    public void Resume() => _paused = false;
+
     /// <summary>Ends the connection; the receive loop notifies the waiters.</summary>
     public void Abort()
     {
@@ -134,7 +175,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
         slot.Begin(toController, toHost, wantsAll: IsIo && entry.Opcode == Opcode.Read);
         try
         {
-            if (_closed)
+            if (_closed || _paused)
             {
                 throw new ConnectionLostException(wasSent: false);
             }

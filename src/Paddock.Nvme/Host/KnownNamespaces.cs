@@ -11,18 +11,24 @@ namespace Paddock.Nvme.Host;
 /// </summary>
 internal sealed class KnownNamespaces
 {
-    private const byte EventFeature = 0x0B, ChangedNamespaces = 0x04;
-    private const uint NamespaceEvents = 1 << 8;
-
-    // an event's type and information, without the log page that it points at
-    private const ulong EventKind = 0xFF07, NamespaceChanged = 2;
-
     private readonly Lock _lock = new();
     private readonly Dictionary<uint, Known> _known = [];
     private readonly List<RemoteNamespace> _followers = [];
 
     /// <summary>Raised after a namespace was found to have another size, when its devices have it.</summary>
     public event Action<uint>? Resized;
+
+    /// <summary>Their identifiers.</summary>
+    public IReadOnlyList<uint> Ids
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _known.Keys];
+            }
+        }
+    }
 
     /// <summary>Records the identity of a namespace.</summary>
     /// <param name="id">Its identifier.</param>
@@ -62,10 +68,13 @@ internal sealed class KnownNamespaces
     }
 
     /// <summary>Checks that a new connection has the namespaces that the previous one had, and reads their sizes.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="checksSizes">Whether they must have at least their size, and the devices take it.</param>
+    /// <param name="cancellationToken">Stops.</param>
     /// <exception cref="BlockException">
     /// A namespace is another one, with <see cref="BlockError.NoDevice"/>; or the connection failed.
     /// </exception>
-    public async ValueTask CheckAsync(ControllerConnection connection, CancellationToken cancellationToken)
+    public async ValueTask CheckAsync(ControllerConnection connection, bool checksSizes, CancellationToken cancellationToken)
     {
         KeyValuePair<uint, Known>[] all;
         lock (_lock)
@@ -78,43 +87,21 @@ internal sealed class KnownNamespaces
             // it may have grown meanwhile; one that is smaller has lost data
             byte[] page = await connection.IdentifyAsync(0x00, id, 0, cancellationToken);
             var now = Known.Of(page);
-            if (now.Blocks < before.Blocks || !now.Mark.AsSpan().SequenceEqual(before.Mark))
+            if ((checksSizes && now.Blocks < before.Blocks) || !now.Mark.AsSpan().SequenceEqual(before.Mark))
             {
                 throw new BlockException(BlockError.NoDevice, $"after reconnecting, namespace {id} of the controller is another one");
             }
 
-            Remember(id, page);
-            TakeSize(id, now.Blocks);
-        }
-    }
-
-    /// <summary>Receives the events of a controller (NVMe base 2.0, 5.2) until its connection ends.</summary>
-    public async Task ListenAsync(ControllerConnection connection, CancellationToken cancellationToken)
-    {
-        try
-        {
-            var wish = new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = EventFeature, Dword11 = NamespaceEvents };
-            bool listens = (await connection.RunAdminAsync(wish, default, cancellationToken)).Status == NvmeStatus.Success;
-            while (listens)
+            if (checksSizes)
             {
-                var received = await connection.RunAdminAsync(
-                    new SubmissionEntry { Opcode = AdminOpcode.AsyncEventRequest }, default, cancellationToken);
-                listens = received.Status == NvmeStatus.Success;
-                if (listens && (received.Result & EventKind) == NamespaceChanged)
-                {
-                    // the log is read first: a later change raises another event
-                    await connection.ReadLogAsync(ChangedNamespaces, uint.MaxValue, 4096, cancellationToken);
-                    await RefreshFollowedAsync(connection, cancellationToken);
-                }
+                Remember(id, page);
+                TakeSize(id, now.Blocks);
             }
         }
-        catch (Exception e) when (e is BlockException or OperationCanceledException)
-        {
-            // the next request finds the connection lost
-        }
     }
 
-    private async ValueTask RefreshFollowedAsync(ControllerConnection connection, CancellationToken cancellationToken)
+    /// <summary>Reads the current sizes of the namespaces whose devices follow them.</summary>
+    public async ValueTask RefreshFollowedAsync(ControllerConnection connection, CancellationToken cancellationToken)
     {
         RemoteNamespace[] followers;
         lock (_lock)

@@ -1,40 +1,91 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block;
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Host;
 
-// writes to zones whose connection was lost. A zone's pointer tells whether a write was done: it stands behind it, or where it begins.
-// Those that were not done are sent again, the lowest first, since each needs the one below it; writes that come meanwhile take their place
-// among them
+// writes to zones whose path was lost. A zone's pointer tells whether a write was done: it stands behind it, or where it begins. Those that
+// were not done are sent again, the lowest first, since each needs the one below it; writes that come meanwhile take their place among
+// them. So do those that come first on another path: on the previous one, a write below them may not have been decided
 internal sealed partial class RemoteZonedNamespace
 {
     private readonly Lock _recovery = new();
     private readonly List<LostWrite> _lost = [];
     private volatile bool _recovering;
+    private TaskCompletionSource? _quiet;
+
+    // writes that were sent, or will be, and are not in the list; the choice of a path for which all earlier ones are decided
+    private int _direct, _settled;
 
     /// <inheritdoc/>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     protected override async ValueTask<CompletionEntry> RunWriteAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> data, long offset, int length, CancellationToken cancellationToken)
     {
+        // counted, then checked: either a recovery sees the count, or this write sees the recovery
+        Interlocked.Increment(ref _direct);
         int generation = _host.Generation;
-        if (!_recovering)
+        int lost = -1;
+        Task<CompletionEntry> recovered;
+        try
         {
-            try
+            if (!_recovering && generation == Volatile.Read(ref _settled))
             {
-                return await _host.RunOnceAsync(entry, data, default, cancellationToken);
+                lost = generation;
+                try
+                {
+                    var completion = await _host.RunOnceAsync(entry, data, generation, cancellationToken);
+                    if (!StatusMap.IsOfPath(completion.Status))
+                    {
+                        return completion;
+                    }
+
+                    _host.NoteRefusal(completion.Status, generation);
+                }
+                catch (ConnectionLostException)
+                {
+                    // decided below
+                }
             }
-            catch (ConnectionLostException)
-            {
-                // decided below
-            }
+
+            recovered = RecoverAsync(new LostWrite(entry, data, offset, length), lost);
+        }
+        finally
+        {
+            LeaveDirect();
         }
 
-        return await RecoverAsync(new LostWrite(entry, data, offset, length), generation);
+        return await recovered;
     }
 
-    private Task<CompletionEntry> RecoverAsync(LostWrite write, int generation)
+    private void LeaveDirect()
+    {
+        if (Interlocked.Decrement(ref _direct) == 0 && _recovering)
+        {
+            lock (_recovery)
+            {
+                _quiet?.TrySetResult();
+            }
+        }
+    }
+
+    // completes when every write is in the list, or has its result
+    private Task QuietAsync()
+    {
+        lock (_recovery)
+        {
+            _quiet = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (Volatile.Read(ref _direct) == 0)
+            {
+                _quiet.TrySetResult();
+            }
+
+            return _quiet.Task;
+        }
+    }
+
+    private Task<CompletionEntry> RecoverAsync(LostWrite write, int lost)
     {
         lock (_recovery)
         {
@@ -47,16 +98,17 @@ internal sealed partial class RemoteZonedNamespace
             _recovering = true;
         }
 
-        _ = RecoverAllAsync(generation);
+        _ = RecoverAllAsync(lost);
         return write.Done.Task;
     }
 
     // ends by itself and never throws
-    private async Task RecoverAllAsync(int generation)
+    private async Task RecoverAllAsync(int lost)
     {
         try
         {
-            await _host.ReconnectAsync(generation);
+            await _host.ReconnectAsync(lost);
+            await QuietAsync();
             while (TakeLowest() is { } write)
             {
                 try
@@ -85,6 +137,7 @@ internal sealed partial class RemoteZonedNamespace
         {
             if (_lost.Count == 0)
             {
+                _settled = _host.Generation;
                 _recovering = false;
                 return null;
             }
@@ -113,7 +166,7 @@ internal sealed partial class RemoteZonedNamespace
 
     private async ValueTask<CompletionEntry> DecideAsync(LostWrite write)
     {
-        while (true)
+        for (long since = 0; ; since = since == 0 ? TimeProvider.System.GetTimestamp() : since)
         {
             int generation = _host.Generation;
             var zone = new ZoneDescriptor[1];
@@ -145,12 +198,21 @@ internal sealed partial class RemoteZonedNamespace
 
             try
             {
-                return await _host.RunOnceAsync(write.Entry, write.Data, default, CancellationToken.None);
+                var completion = await _host.RunOnceAsync(write.Entry, write.Data, generation, CancellationToken.None);
+                if (!StatusMap.IsOfPath(completion.Status))
+                {
+                    return completion;
+                }
+
+                _host.NoteRefusal(completion.Status, generation);
+                _host.ThrowIfRefusedFor(since);
             }
             catch (ConnectionLostException)
             {
-                await _host.ReconnectAsync(generation);
+                // decided again
             }
+
+            await _host.ReconnectAsync(generation);
         }
     }
 

@@ -19,13 +19,14 @@ internal sealed class CommandStarter
     private readonly MemoryBudget _budget;
     private readonly QueueCommands _queueCommands;
     private readonly TransferMapPool _maps;
+    private readonly TransferBuffers _buffers;
     private readonly PrpList _prps;
     private readonly SglChain _sgls;
     private readonly IoRunner _io = new(sharesThread: true);
 
     public CommandStarter(
         Controller controller, IDeviceMemory memory, DmaGate gate, MemoryBudget budget, QueueCommands queueCommands,
-        TransferMapPool maps)
+        TransferMapPool maps, TransferBuffers buffers)
     {
         _controller = controller;
         _memory = memory;
@@ -33,6 +34,7 @@ internal sealed class CommandStarter
         _budget = budget;
         _queueCommands = queueCommands;
         _maps = maps;
+        _buffers = buffers;
         _prps = new PrpList(memory);
         _sgls = new SglChain(memory);
     }
@@ -122,12 +124,11 @@ internal sealed class CommandStarter
             return NvmeStatus.InvalidField;
         }
 
-        if (_controller.Target.Buffers.TryRentTransfer((int)length) is not { } buffer)
+        if (_buffers.TryRent((int)length) is not { } buffer)
         {
             return NvmeStatus.CommandInterrupted;
         }
 
-        _budget.Take(command.Held = (int)length);
         command.Buffer = buffer;
         command.Data = buffer.Data((int)length);
         if (!_gate.TryEnter())
@@ -145,8 +146,7 @@ internal sealed class CommandStarter
         ref readonly var entry = ref command.Entry;
         var map = command.Map = _maps.Rent();
         var status = entry.Flags >> PointerShift == 0 ? _prps.Read(entry, length, map) : _sgls.Read(entry, length, map);
-        command.Held += map.Footprint;
-        _budget.Take(map.Footprint);
+        _budget.Take(command.Held = length + map.Footprint);
         return status != NvmeStatus.Success || entry.Direction != 1 || map.TryCopyIn(_memory, command.Data.Span)
             ? status : NvmeStatus.DataTransferError;
     }

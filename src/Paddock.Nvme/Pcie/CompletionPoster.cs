@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
@@ -10,6 +11,9 @@ namespace Paddock.Nvme.Pcie;
 /// </summary>
 internal sealed class CompletionPoster
 {
+    // completions of a batch have one time, unless much is copied between them
+    private const int ShortCopy = 16 << 10;
+
     private readonly Controller _controller;
     private readonly IDeviceMemory _memory;
     private readonly MemoryBudget _budget;
@@ -17,13 +21,15 @@ internal sealed class CompletionPoster
     private readonly QueueCommands _queueCommands;
     private readonly VectorSignals _signals;
     private readonly TransferMapPool _maps;
+    private readonly TransferBuffers _buffers;
     private readonly LatencyTable _latencies;
     private CommandList _ended;
     private int _blocked;
+    private long _now;
 
     public CompletionPoster(
         Controller controller, IDeviceMemory memory, MemoryBudget budget, QueueSet queues, QueueCommands queueCommands,
-        VectorSignals signals, TransferMapPool maps, LatencyTable latencies)
+        VectorSignals signals, TransferMapPool maps, TransferBuffers buffers, LatencyTable latencies)
     {
         _controller = controller;
         _memory = memory;
@@ -32,6 +38,7 @@ internal sealed class CompletionPoster
         _queueCommands = queueCommands;
         _signals = signals;
         _maps = maps;
+        _buffers = buffers;
         _latencies = latencies;
     }
 
@@ -59,11 +66,19 @@ internal sealed class CompletionPoster
             return false;
         }
 
+        bool isStale = true;
         while (_ended.Take() is { } command)
         {
             if (command.Buffer is not null)
             {
+                isStale |= command.Data.Length > ShortCopy;
                 MoveData(command);
+            }
+
+            if (isStale)
+            {
+                _now = Stopwatch.GetTimestamp();
+                isStale = false;
             }
 
             if (!TryPost(command))
@@ -78,7 +93,8 @@ internal sealed class CompletionPoster
     /// <summary>Ends a command without a completion; on any thread.</summary>
     public void Discard(PcieCommand command)
     {
-        Release(command);
+        command.Buffer?.Release();
+        Forget(command);
         command.Queue.Table.End(command);
     }
 
@@ -101,6 +117,7 @@ internal sealed class CompletionPoster
 
     private bool TryUnblock()
     {
+        _now = Stopwatch.GetTimestamp();
         foreach (var queue in _queues.Completions)
         {
             while (queue.TakeUnblocked() is { } command)
@@ -141,7 +158,7 @@ internal sealed class CompletionPoster
             ? NvmeStatus.QueueDeleted : command.Status;
         var completion = new CompletionEntry(
             command.Result, (ushort)from.Table.Head, command.Entry.CommandId, status, StatusMap.IsTransient(status)) { QueueId = from.Id };
-        _latencies.Count(from.Id == 0 ? ServedOperation.Admin : IoCommands.OperationOf(command.Entry.Opcode), command.StartedAt);
+        _latencies.Count(from.Id == 0 ? ServedOperation.Admin : IoCommands.OperationOf(command.Entry.Opcode), command.StartedAt, _now);
         if (status != NvmeStatus.Success)
         {
             _controller.Errors.Add(from.Id, command.Entry, completion);
@@ -209,15 +226,14 @@ internal sealed class CompletionPoster
             _maps.Return(map);
         }
 
-        Release(command);
+        _buffers.Return(command.Buffer!);
+        Forget(command);
     }
 
-    private void Release(PcieCommand command)
+    private void Forget(PcieCommand command)
     {
-        var buffer = command.Buffer;
         command.Buffer = null;
         command.Map = null;
-        buffer?.Release();
         _budget.Return(command.Held);
         command.Held = 0;
     }

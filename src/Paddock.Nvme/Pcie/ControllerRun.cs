@@ -28,6 +28,9 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     private const int MappedRestMilliseconds = 1;
     private const int CoalescingRestMilliseconds = 1;
 
+    // an idle worker returns its buffers soon
+    private const int BuffersRestMilliseconds = 1000;
+
     // for the host to be told that the controller fails
     private static readonly TimeSpan AnnouncementLimit = TimeSpan.FromMilliseconds(250);
 
@@ -42,6 +45,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     private readonly DoorbellTable _doorbells;
     private readonly QueueSet _queues;
     private readonly MemoryBudget _budget;
+    private readonly TransferBuffers _buffers;
     private readonly VectorSignals _signals;
     private readonly CompletionPoster _poster;
     private readonly CommandStarter _starter;
@@ -67,8 +71,10 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         _signals = new VectorSignals(interrupts, controller.Interrupts!, options.Vectors);
         var queueCommands = new QueueCommands(controller, _queues, this);
         var maps = new TransferMapPool();
-        _poster = new CompletionPoster(controller, memory, _budget, _queues, queueCommands, _signals, maps, options.Latencies);
-        _starter = new CommandStarter(controller, memory, _gate, _budget, queueCommands, maps);
+        _buffers = new TransferBuffers(controller.Target.Buffers);
+        _poster = new CompletionPoster(
+            controller, memory, _budget, _queues, queueCommands, _signals, maps, _buffers, options.Latencies);
+        _starter = new CommandStarter(controller, memory, _gate, _budget, queueCommands, maps, _buffers);
         _pace = new PollPace((long)(options.Polling.TotalSeconds * Stopwatch.Frequency));
     }
 
@@ -266,6 +272,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         _signal.Close();
         _poster.TakeEnded(_signal);
         _poster.DiscardAll();
+        _buffers.Clear();
         foreach (var queue in _queues.Submissions)
         {
             // it waits for commands that no longer complete
@@ -456,7 +463,13 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
             return;
         }
 
-        _signal.Sleep(_signals.IsWaiting ? CoalescingRestMilliseconds : _options.MappedDoorbells is null ? -1 : MappedRestMilliseconds);
+        if (_pace.Window == 0)
+        {
+            _buffers.Clear();
+        }
+
+        _signal.Sleep(_signals.IsWaiting ? CoalescingRestMilliseconds : _options.MappedDoorbells is not null ? MappedRestMilliseconds
+            : _buffers.IsEmpty ? -1 : BuffersRestMilliseconds);
         _pace.Woke(Stopwatch.GetTimestamp());
     }
 

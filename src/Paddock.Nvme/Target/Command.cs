@@ -24,6 +24,9 @@ internal interface ICommandQueue
 /// <summary>A command in flight. Each queue has one per entry and reuses them; a transport adds what it needs.</summary>
 internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
 {
+    private readonly Lock _waiting = new();
+    private CancellationTokenSource? _wait;
+    private bool _isGivenUp;
     private SubmissionEntry _entry;
     private ValueTaskAwaiter<NvmeStatus> _running;
     private Action? _finishRun;
@@ -54,6 +57,27 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
     /// </summary>
     public CancellationTokenSource Cancellation { get; private set; } = new();
 
+    /// <summary>
+    /// Cancelled when the queue of the command has ended: it need not wait for other commands any more. For commands that may wait; others
+    /// have no token.
+    /// </summary>
+    public CancellationToken WaitToken
+    {
+        get
+        {
+            lock (_waiting)
+            {
+                _wait ??= new CancellationTokenSource();
+                if (_isGivenUp)
+                {
+                    _wait.Cancel();
+                }
+
+                return _wait.Token;
+            }
+        }
+    }
+
     /// <summary>Whether the host aborted it while a fault rule held it.</summary>
     public bool IsAborted { get; set; }
 
@@ -72,6 +96,9 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
     /// <summary>Time at which it was received.</summary>
     public long StartedAt { get; set; }
 
+    /// <summary>Time at which its I/O was done; 0 while it runs, and for commands without.</summary>
+    public long EndedAt { get; set; }
+
     /// <summary>The queue's code for it, run on a thread of the pool.</summary>
     public Action<Command>? Deferred { get; set; }
 
@@ -84,6 +111,8 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
         ErrorInformation = 0;
         IsInFlight = true;
         IsAborted = false;
+        _isGivenUp = false;
+        _wait = null;
         if (Cancellation.IsCancellationRequested)
         {
             Cancellation = new CancellationTokenSource();
@@ -91,6 +120,7 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
 
         Written = 0;
         Status = NvmeStatus.Success;
+        EndedAt = 0;
         StartedAt = Stopwatch.GetTimestamp();
     }
 
@@ -103,6 +133,19 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
 
     /// <inheritdoc/>
     public void Execute() => Deferred!(this);
+
+    /// <summary>Ends the wait of the command for others; its queue has ended.</summary>
+    public void GiveUpWait()
+    {
+        CancellationTokenSource? wait;
+        lock (_waiting)
+        {
+            _isGivenUp = true;
+            wait = _wait;
+        }
+
+        wait?.Cancel();
+    }
 
     /// <summary>Completes the command when its operation ends; allocates nothing.</summary>
     public void FinishAfter(ValueTask<NvmeStatus> run)

@@ -136,7 +136,7 @@ internal sealed class Controller(
         Namespaces = subsystem.NamespaceLimit,
         AllowsFormat = subsystem.AllowsFormat,
         Capacity = subsystem.Manager is { } manager ? (manager.TotalBytes, manager.FreeBytes) : null,
-        Incarnation = target.Incarnation,
+        Incarnation = unchecked(target.Incarnation + subsystem.AccessLosses),
         Traits = traits,
     };
 

@@ -78,9 +78,10 @@ internal sealed class DriveHealth(NvmeSubsystem subsystem)
     /// the first completion may be missing: at most one latency after each idle time.
     /// </summary>
     /// <param name="startedAt">When it began, as <see cref="Stopwatch"/> has it.</param>
-    public void CountBusy(long startedAt)
+    /// <param name="now">When it ended.</param>
+    public void CountBusy(long startedAt, long now)
     {
-        long now = Stopwatch.GetTimestamp(), until = Volatile.Read(ref _busyUntil);
+        long until = Volatile.Read(ref _busyUntil);
         while (now > until)
         {
             long seen = Interlocked.CompareExchange(ref _busyUntil, now, until);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
@@ -30,43 +31,72 @@ internal static class IoCommands
     };
 
     /// <summary>Runs a command whose data has been received or is to be filled.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public static async ValueTask<NvmeStatus> ExecuteAsync(Controller controller, Command command)
+    public static ValueTask<NvmeStatus> ExecuteAsync(Controller controller, Command command)
     {
-        var entry = command.Entry;
-        bool writing = entry.Opcode is not (Opcode.Read or Opcode.Compare or Opcode.Verify or Opcode.ZoneManagementReceive);
+        ref readonly var entry = ref command.Entry;
         if (entry.Opcode == Opcode.Flush && entry.NamespaceId == AllNamespaces)
         {
-            return await FlushAllAsync(controller, command);
+            return FlushAllAsync(controller, command);
         }
 
         if (controller.Find(entry.NamespaceId) is not { } ns)
         {
-            return controller.RefusalOf(entry.NamespaceId);
+            return new(controller.RefusalOf(entry.NamespaceId));
         }
 
         if (ns.AccessRefusal is not NvmeStatus.Success and var refusal)
         {
-            return refusal;
+            return new(refusal);
         }
 
         int ticket = ns.Closing.TryEnter();
         if (ticket < 0)
         {
-            return ns.Closing.Refusal;
+            return new(ns.Closing.Refusal);
         }
 
+        ValueTask<NvmeStatus> running;
         try
         {
-            var status = await RunAsync(controller, ns, command);
-            Count(ns, command, status);
-            controller.Subsystem.Health.CountBusy(command.StartedAt);
+            running = RunAsync(controller, ns, command);
+        }
+        catch (Exception e)
+        {
+            running = ValueTask.FromException<NvmeStatus>(e);
+        }
+
+        // most commands end at once, and need no state machine
+        if (!running.IsCompletedSuccessfully)
+        {
+            return EndAsync(controller, ns, command, running, ticket);
+        }
+
+        var status = running.Result;
+        Ended(controller, ns, command, status);
+        ns.Closing.Leave(ticket);
+        return new(status);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<NvmeStatus> EndAsync(
+        Controller controller, NvmeNamespace ns, Command command, ValueTask<NvmeStatus> running, int ticket)
+    {
+        try
+        {
+            var status = await running;
+            Ended(controller, ns, command, status);
             return status;
         }
         catch (BlockException e)
         {
             ns.Statistics.CountError();
-            var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
+            byte opcode = command.Entry.Opcode;
+            bool writing = opcode is not (Opcode.Read or Opcode.Compare or Opcode.Verify or Opcode.ZoneManagementReceive);
+            var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested
+
+                // the disk was lost, perhaps after it had executed the append: the other status would invite the host to send it again
+                : e.Error == BlockError.NotOwner && opcode == Opcode.ZoneAppend ? NvmeStatus.InternalPathError
+                : StatusMap.Of(e, writing);
             if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
             {
                 controller.Subsystem.Health.CountMediaError();
@@ -84,6 +114,13 @@ internal static class IoCommands
         {
             ns.Closing.Leave(ticket);
         }
+    }
+
+    private static void Ended(Controller controller, NvmeNamespace ns, Command command, NvmeStatus status)
+    {
+        Count(ns, command, status);
+        command.EndedAt = Stopwatch.GetTimestamp();
+        controller.Subsystem.Health.CountBusy(command.StartedAt, command.EndedAt);
     }
 
     private static ValueTask<NvmeStatus> RunAsync(Controller controller, NvmeNamespace ns, Command command) => command.Entry.Opcode switch
@@ -126,40 +163,66 @@ internal static class IoCommands
 
     /// <summary>Makes the written data durable if the command requires it or there is no write cache.</summary>
     /// <remarks>The data was written in its turn; waiting for the medium must not block the next command of the queue.</remarks>
+    internal static ValueTask SettleAsync(Controller controller, NvmeNamespace ns, Command command)
+        => MustSettle(controller, command) ? FlushLaterAsync(ns, command) : ValueTask.CompletedTask;
+
+    /// <summary>Whether written data must be durable before the command completes.</summary>
+    internal static bool MustSettle(Controller controller, Command command)
+        => command.Entry.ForceUnitAccess || !controller.Features.HasWriteCache;
+
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    internal static async ValueTask SettleAsync(Controller controller, NvmeNamespace ns, Command command)
+    private static async ValueTask FlushLaterAsync(NvmeNamespace ns, Command command)
     {
-        if (command.Entry.ForceUnitAccess || !controller.Features.HasWriteCache)
+        await Task.Yield();
+        await ns.Device.FlushAsync(ns.TokenOf(command));
+    }
+
+    private static ValueTask<NvmeStatus> ReadAsync(NvmeNamespace ns, Command command)
+    {
+        var status = CheckTransfer(ns, command, out long offset);
+        if (status != NvmeStatus.Success)
         {
-            await Task.Yield();
-            await ns.Device.FlushAsync(ns.TokenOf(command));
+            return new(status);
         }
+
+        var reading = ns.Device.ReadAsync(offset, command.Data, ns.TokenOf(command));
+        if (!reading.IsCompletedSuccessfully)
+        {
+            return EndReadAsync(command, reading);
+        }
+
+        command.Written = command.Data.Length;
+        return new(NvmeStatus.Success);
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private static async ValueTask<NvmeStatus> ReadAsync(NvmeNamespace ns, Command command)
+    private static async ValueTask<NvmeStatus> EndReadAsync(Command command, ValueTask reading)
+    {
+        await reading;
+        command.Written = command.Data.Length;
+        return NvmeStatus.Success;
+    }
+
+    private static ValueTask<NvmeStatus> WriteAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = CheckTransfer(ns, command, out long offset);
-        if (status == NvmeStatus.Success)
+        if (status != NvmeStatus.Success)
         {
-            await ns.Device.ReadAsync(offset, command.Data, ns.TokenOf(command));
-            command.Written = command.Data.Length;
+            return new(status);
         }
 
-        return status;
+        var writing = ns.Device.WriteAsync(offset, command.Data, cancellationToken: ns.TokenOf(command));
+        return writing.IsCompletedSuccessfully && !MustSettle(controller, command)
+            ? new(NvmeStatus.Success) : EndWriteAsync(controller, ns, command, writing);
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private static async ValueTask<NvmeStatus> WriteAsync(Controller controller, NvmeNamespace ns, Command command)
+    private static async ValueTask<NvmeStatus> EndWriteAsync(
+        Controller controller, NvmeNamespace ns, Command command, ValueTask writing)
     {
-        var status = CheckTransfer(ns, command, out long offset);
-        if (status == NvmeStatus.Success)
-        {
-            await ns.Device.WriteAsync(offset, command.Data, cancellationToken: ns.TokenOf(command));
-            await SettleAsync(controller, ns, command);
-        }
-
-        return status;
+        await writing;
+        await SettleAsync(controller, ns, command);
+        return NvmeStatus.Success;
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]

@@ -41,9 +41,8 @@ internal sealed class IoRunner(bool sharesThread)
         }
         else if (_writes.IsHere)
         {
-            long since = InlinePace.Now;
             Run(command);
-            _writes.Took(since, SlowWrite);
+            _writes.Took(command.StartedAt, EndOf(command), SlowWrite);
         }
         else
         {
@@ -61,13 +60,15 @@ internal sealed class IoRunner(bool sharesThread)
         }
 
         bool measures = command.Data.Length <= MeasuredRead;
-        long since = measures ? InlinePace.Now : 0;
         Run(command);
         if (measures)
         {
-            _reads.Took(since);
+            _reads.Took(command.StartedAt, EndOf(command));
         }
     }
+
+    // a command that still runs does not use this thread any more
+    private static long EndOf(Command command) => command.EndedAt is var ended and > 0 ? ended : InlinePace.Now;
 
     // writes to a zone start at its pointer, one after the other
     private static bool IsOrdered(Command command)

@@ -22,6 +22,7 @@ internal static class StatusMap
         { Error: BlockError.InvalidArgument or BlockError.NotSupported } => NvmeStatus.InvalidField,
         { Error: BlockError.OutOfRange } => NvmeStatus.LbaOutOfRange,
         { Error: BlockError.NoMedium or BlockError.Cancelled } => NvmeStatus.NamespaceNotReady,
+        { Error: BlockError.NotOwner } => NvmeStatus.AccessInaccessible,
         _ => writing ? NvmeStatus.WriteFault : NvmeStatus.UnrecoveredReadError,
     };
 

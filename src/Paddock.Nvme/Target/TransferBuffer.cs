@@ -13,7 +13,10 @@ internal static class TransferBuffer
     private const int Tailroom = 64;
 
     /// <summary>A slab for so much data; null when the pool's limit is reached.</summary>
-    public static Slab? TryRentTransfer(this SlabPool pool, int data) => pool.TryRent(Headroom + data + Tailroom);
+    public static Slab? TryRentTransfer(this SlabPool pool, int data) => pool.TryRent(SizeFor(data));
+
+    /// <summary>Bytes of a slab for so much data.</summary>
+    public static int SizeFor(int data) => Headroom + data + Tailroom;
 
     /// <summary>The data in a slab that was rented for so many bytes.</summary>
     public static Memory<byte> Data(this Slab slab, int length) => slab.Bytes.AsMemory(Headroom, length);

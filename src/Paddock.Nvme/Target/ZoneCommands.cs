@@ -14,22 +14,34 @@ internal static class ZoneCommands
     private const int Batch = 512, ResetsAtOnce = 16;
 
     /// <summary>Zone Append: data goes to the pointer of the zone in dwords 10 and 11; the result is the first block written.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public static async ValueTask<NvmeStatus> AppendAsync(Controller controller, NvmeNamespace ns, Command command)
+    public static ValueTask<NvmeStatus> AppendAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = IoCommands.CheckTransfer(ns, command, out long start);
         if (status != NvmeStatus.Success)
         {
-            return status;
+            return new(status);
         }
 
         if (command.Data.Length > controller.Subsystem.MaxAppend(controller.MaxTransfer))
         {
-            return NvmeStatus.InvalidField;
+            return new(NvmeStatus.InvalidField);
         }
 
-        long landed = await ns.Zones!.AppendAsync(start, command.Data, cancellationToken: ns.TokenOf(command));
-        command.Result = (ulong)(landed >> ns.BlockShift);
+        var appending = ns.Zones!.AppendAsync(start, command.Data, cancellationToken: ns.TokenOf(command));
+        if (!appending.IsCompletedSuccessfully || IoCommands.MustSettle(controller, command))
+        {
+            return EndAppendAsync(controller, ns, command, appending);
+        }
+
+        command.Result = (ulong)(appending.Result >> ns.BlockShift);
+        return new(NvmeStatus.Success);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<NvmeStatus> EndAppendAsync(
+        Controller controller, NvmeNamespace ns, Command command, ValueTask<long> appending)
+    {
+        command.Result = (ulong)(await appending >> ns.BlockShift);
         await IoCommands.SettleAsync(controller, ns, command);
         return NvmeStatus.Success;
     }

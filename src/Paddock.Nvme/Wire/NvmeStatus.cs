@@ -198,6 +198,9 @@ internal enum NvmeStatus : ushort
     /// <summary>The change is not permitted.</summary>
     AccessDenied = 0x286,
 
+    /// <summary>The controller could not complete the command, and may have executed it; use another path.</summary>
+    InternalPathError = 0x300,
+
     /// <summary>The controller has lost access to the namespace, for the rest of its life; use another path.</summary>
     AccessPersistentLoss = 0x301,
 

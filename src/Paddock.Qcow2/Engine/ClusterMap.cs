@@ -349,8 +349,10 @@ internal sealed class ClusterMap : IFlushStage
     private bool HasCluster(L2Entry entry, ExtendedL2Entry extended)
         => _geometry.HasSubclusters ? extended.HasCluster : KindOf(entry) is ClusterKind.Normal or ClusterKind.ZeroAllocated;
 
-    /// <summary>Looks up in memory alone; false when a table must be loaded first, or the entry cannot be right.</summary>
-    private bool TryFind(GuestOffset offset, long length, out Mapping mapping)
+    /// <summary>
+    /// The same as <see cref="FindAsync"/>, in memory alone; false when a table must be loaded first, or the entry cannot be right.
+    /// </summary>
+    public bool TryFind(GuestOffset offset, long length, out Mapping mapping)
     {
         // before the entry is read: once the table is shared, its own flags are clear
         bool isPending = _l1.Pending is { } pending && pending.Contains(_geometry.L1Index(offset));

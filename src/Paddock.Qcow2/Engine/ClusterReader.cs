@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
 
@@ -14,15 +15,64 @@ internal sealed class ClusterReader(
     private readonly ClusterGeometry _geometry = header.Geometry;
 
     /// <summary>Reads a range of the disk.</summary>
-    public async ValueTask ReadAsync(GuestOffset offset, Memory<byte> buffer, CancellationToken cancellationToken)
+    public ValueTask ReadAsync(GuestOffset offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         if (buffer.Length == 0)
         {
-            return;
+            return ValueTask.CompletedTask;
         }
 
         var clusters = _geometry.ClustersOf(offset, buffer.Length);
-        await locks.AcquireAsync(clusters, exclusive: false);
+        var acquiring = locks.AcquireAsync(clusters, exclusive: false);
+        if (!acquiring.IsCompletedSuccessfully)
+        {
+            return ReadAfterAsync(acquiring, clusters, offset, buffer, cancellationToken);
+        }
+
+        // most reads are one run, whose table is in memory
+        ValueTask reading;
+        try
+        {
+            if (!map.TryFind(offset, buffer.Length, out var mapping) || mapping.Length != buffer.Length)
+            {
+                return ReadAfterAsync(acquiring, clusters, offset, buffer, cancellationToken);
+            }
+
+            unreadable.ThrowIfIn(offset, buffer.Length);
+            reading = ReadMappedAsync(mapping, offset, buffer, cancellationToken);
+        }
+        catch
+        {
+            locks.Release(clusters, exclusive: false);
+            throw;
+        }
+
+        if (!reading.IsCompletedSuccessfully)
+        {
+            return ReleaseAfterAsync(reading, clusters);
+        }
+
+        locks.Release(clusters, exclusive: false);
+        return reading;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask ReleaseAfterAsync(ValueTask reading, GuestClusters clusters)
+    {
+        try
+        {
+            await reading;
+        }
+        finally
+        {
+            locks.Release(clusters, exclusive: false);
+        }
+    }
+
+    private async ValueTask ReadAfterAsync(
+        ValueTask acquiring, GuestClusters clusters, GuestOffset offset, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        await acquiring;
         try
         {
             unreadable.ThrowIfIn(offset, buffer.Length);

@@ -11,7 +11,7 @@ internal static unsafe partial class LibRbd
     public const ulong FeatureExclusiveLock = 1 << 2, FeatureFastDiff = 1 << 4;
     public const ulong FlagObjectMapInvalid = 1 << 0, FlagFastDiffInvalid = 1 << 1;
     public const int LockExclusive = 0;
-    public const int OptionOrder = 2;
+    public const int OptionOrder = 2, OptionCloneFormat = 12;
 
     /// <summary>Zeroes are stored, not left out.</summary>
     public const int ZeroThick = 1;
@@ -39,6 +39,16 @@ internal static unsafe partial class LibRbd
 
     [LibraryImport(Name, EntryPoint = "rbd_remove", StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Remove(nint context, string name);
+
+    [LibraryImport(Name, EntryPoint = "rbd_snap_create", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int CreateSnapshot(nint image, string name);
+
+    [LibraryImport(Name, EntryPoint = "rbd_snap_remove", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int RemoveSnapshot(nint image, string name);
+
+    [LibraryImport(Name, EntryPoint = "rbd_clone3", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Clone(
+        nint parentContext, string parent, string snapshot, nint cloneContext, string clone, nint options);
 
     [LibraryImport(Name, EntryPoint = "rbd_resize")]
     public static partial int Resize(nint image, ulong size);

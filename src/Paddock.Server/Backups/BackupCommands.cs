@@ -29,16 +29,21 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
             throw new ToolException($"'{disk.Name}' is served read-only: back up its file");
         }
 
-        var image = disk.Node.Qcow2 ?? throw new ToolException($"'{disk.Name}' is a raw image: only a qcow2 image can be backed up");
-        await _one.AcquireAsync();
+        using var use = disk.Hold();
+        var image = use.Node.Qcow2 ?? throw new ToolException($"'{disk.Name}' is a raw image: only a qcow2 image can be backed up");
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(stopping, disk.Removing);
+        bool isFirst = false;
         try
         {
+            await _one.AcquireAsync(ends.Token);
+            isFirst = true;
+
             // data in the volatile cache of the disk, or of its zones, is part of the backup
-            await disk.Device.FlushAsync(stopping);
-            var encryption = LikeEncryption.Of(disk.Node, disk.Settings.ReadPassphrase());
-            long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, stopping);
+            await disk.Device.FlushAsync(ends.Token);
+            var encryption = LikeEncryption.Of(use.Node, disk.Settings.ReadPassphrase());
+            long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, ends.Token);
             bool isFull = line.IsFull || line.Since is null;
-            log.Write("backed up", ("image", disk.Node.Filename), ("target", line.Target), ("kind", isFull ? "full" : "increment"));
+            log.Write("backed up", ("image", disk.Filename), ("target", line.Target), ("kind", isFull ? "full" : "increment"));
             return new(
                 $"{(isFull ? "full backup" : "increment")} of {disk.Name} in {line.Target}: {SizeText.Human(bytes)} "
                 + (isFull ? "of disk" : "changed"),
@@ -46,11 +51,15 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
         }
         catch (OperationCanceledException e)
         {
-            throw new ToolException($"the server is stopping: '{disk.Name}' was not backed up", inner: e);
+            string why = stopping.IsCancellationRequested ? "the server is stopping" : "its namespace is deleted";
+            throw new ToolException($"{why}: '{disk.Name}' was not backed up", inner: e);
         }
         finally
         {
-            _one.Release();
+            if (isFirst)
+            {
+                _one.Release();
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 using Paddock.Images;
+using Paddock.Rbd;
 using Paddock.Server.Control;
 
 namespace Paddock.Server.Backups;
 
 /// <summary>A backup command of the control socket: <c>backup image=NAME target=PATH since=BITMAP full=yes</c>.</summary>
 /// <param name="Image">Name or path of the image; null: the only one.</param>
-/// <param name="Target">Absolute path of the new file.</param>
+/// <param name="Target">Absolute path of the new file, or a name in RBD.</param>
 /// <param name="Since">The bitmap with the changes since the last backup; null: none.</param>
 /// <param name="IsFull">Whether everything is copied.</param>
 public sealed record BackupLine(string? Image, string Target, string? Since, bool IsFull)
@@ -29,9 +30,9 @@ public sealed record BackupLine(string? Image, string Target, string? Since, boo
     {
         var line = ControlLine.Parse(text, Syntax);
         string target = line[TargetKey] ?? throw new ToolException($"the new file is missing: expected {TargetKey}=PATH");
-        if (!target.StartsWith('/'))
+        if (!target.StartsWith('/') && !RbdTarget.IsName(target))
         {
-            throw new ToolException($"{TargetKey}={target}: expected an absolute path");
+            throw new ToolException($"{TargetKey}={target}: expected an absolute path, or rbd:POOL/IMAGE");
         }
 
         bool full = line[FullKey] switch

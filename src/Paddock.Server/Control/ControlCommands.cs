@@ -5,12 +5,14 @@ using Paddock.Server.Faults;
 using Paddock.Server.Live;
 using Paddock.Server.Resize;
 using Paddock.Server.Snapshots;
+using Paddock.Server.Standby;
 
 namespace Paddock.Server.Control;
 
 /// <summary>Executes the commands of the control socket.</summary>
 internal sealed class ControlCommands(
-    FaultCommands faults, ResizeCommands sizes, SnapshotCommands snapshots, BackupCommands backups, LiveFeed live)
+    FaultCommands faults, ResizeCommands sizes, SnapshotCommands snapshots, BackupCommands backups, HandoverCommands handovers,
+    LiveFeed live)
 {
     /// <summary>Executes a command line.</summary>
     /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>
@@ -32,6 +34,7 @@ internal sealed class ControlCommands(
             }
 
             var answer = BackupLine.Owns(line) ? await backups.RunAsync(BackupLine.Parse(line))
+                : HandoverLine.Owns(line) ? await handovers.RunAsync(HandoverLine.Parse(line))
                 : ResizeLine.Owns(line) ? await sizes.RunAsync(ResizeLine.Parse(line))
                 : await faults.RunAsync(FaultSyntax.Parse(line));
             return answer.Format(isJson);

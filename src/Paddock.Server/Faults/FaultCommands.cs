@@ -82,7 +82,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         {
             return line["ns"] is not null || line["nqn"] is not null
                 ? throw new ToolException("image= cannot be combined with ns= and nqn=")
-                : disks.FirstOrDefault(d => d.Name == name) is { } found ? (found, 0, found.Node.Device.Length)
+                : disks.FirstOrDefault(d => d.Name == name) is { } found ? (found, 0, found.Device.Length)
                 : throw new ToolException($"unknown image '{name}'; expected {Names("image", disks.Select(d => d.Name))}");
         }
 
@@ -93,7 +93,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         }
 
         return disks is [var only]
-            ? (only, 0, only.Node.Device.Length)
+            ? (only, 0, only.Device.Length)
             : throw new ToolException($"the server has several images: specify {Names("image", disks.Select(d => d.Name))}, or ns=N");
     }
 

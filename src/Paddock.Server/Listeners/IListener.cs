@@ -1,6 +1,7 @@
 using Paddock.Images;
 using Paddock.Server.Disks;
 using Paddock.Server.Metrics;
+using Paddock.Server.Standby;
 
 namespace Paddock.Server.Listeners;
 
@@ -57,6 +58,19 @@ internal interface IListener : IAsyncDisposable
 
     /// <summary>Notifies clients that the size of a disk may have changed.</summary>
     void Resized(ServedDisk disk);
+
+    /// <summary>
+    /// Shows clients whether this server serves the data of a disk; called before requests fail, and after they succeed again.
+    /// </summary>
+    /// <param name="disk">The disk.</param>
+    /// <param name="state">What clients may see now; a disk that is about to be handed over is still active by itself.</param>
+    void Show(ServedDisk disk, DiskState state);
+
+    /// <summary>
+    /// Disconnects the clients of a disk that another server is about to serve, unless its protocol can tell them so
+    /// (<see cref="Show"/>): they reconnect when a server is active, and see no error.
+    /// </summary>
+    void Disconnect(ServedDisk disk);
 
     /// <summary>Applies the settings that can change at run time.</summary>
     /// <returns>A short description of each change.</returns>

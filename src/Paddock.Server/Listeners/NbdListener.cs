@@ -3,6 +3,7 @@ using Paddock.Nbd;
 using Paddock.Nbd.Transport;
 using Paddock.Server.Disks;
 using Paddock.Server.Metrics;
+using Paddock.Server.Standby;
 using Paddock.Serving;
 
 namespace Paddock.Server.Listeners;
@@ -152,6 +153,15 @@ internal sealed class NbdListener : IListener
     {
         // NBD has no message for it: a client asks for the size when it connects
     }
+
+    /// <inheritdoc/>
+    public void Show(ServedDisk disk, DiskState state)
+        => _server.Offer(
+            disk.Device,
+            state == DiskState.Active ? null : $"'{disk.Name}' is {DiskStateNames.PhraseOf(state)}: another server owns the image");
+
+    /// <inheritdoc/>
+    public void Disconnect(ServedDisk disk) => _server.DropConnections(disk.Device);
 
     /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings)

@@ -2,6 +2,7 @@ using System.Net;
 using Paddock.Nvme;
 using Paddock.Server.Disks;
 using Paddock.Server.Metrics;
+using Paddock.Server.Standby;
 
 namespace Paddock.Server.Listeners;
 
@@ -98,6 +99,15 @@ internal sealed class NvmeListener : INvmeListener
     {
         NvmeMetrics.WriteNamespaces(page, Target);
         NvmeMetrics.WriteTcp(page, _server);
+    }
+
+    /// <inheritdoc/>
+    public void Show(ServedDisk disk, DiskState state) => Subsystems.Show(disk, state);
+
+    /// <inheritdoc/>
+    public void Disconnect(ServedDisk disk)
+    {
+        // the state of the namespaces tells hosts to use another path
     }
 
     /// <inheritdoc/>

@@ -1,8 +1,10 @@
 using System.Globalization;
 using Paddock.Images;
 using Paddock.Nvme;
+using Paddock.Nvme.Ana;
 using Paddock.Server.Disks;
 using Paddock.Server.Namespaces;
+using Paddock.Server.Standby;
 using Paddock.Serving;
 
 namespace Paddock.Server.Listeners;
@@ -24,6 +26,7 @@ internal sealed class NvmeSubsystems
     private readonly ServeLog _log;
     private readonly DhChapPolicy? _keys;
     private readonly List<ServedNamespace> _fixed = [];
+    private readonly Dictionary<ServedDisk, AnaGroup> _groups = [];
     private readonly NamespaceDirectory? _directory;
 
     /// <param name="settings">The settings.</param>
@@ -118,6 +121,28 @@ internal sealed class NvmeSubsystems
         }
     }
 
+    /// <inheritdoc cref="IListener.Show"/>
+    public void Show(ServedDisk disk, DiskState state)
+    {
+        if (!_groups.TryGetValue(disk, out var group))
+        {
+            return;
+        }
+
+        switch (state)
+        {
+            case DiskState.Active:
+                group.SetState(AnaState.Optimized);
+                break;
+            case DiskState.Lost:
+                group.LoseAccess();
+                break;
+            default:
+                group.SetState(AnaState.Inaccessible);
+                break;
+        }
+    }
+
     /// <summary>Total bytes that hosts have written to a disk, over all transports.</summary>
     public long BytesWritten(ServedDisk disk) => Namespaces.Where(n => n.Disk == disk).Sum(n => n.Namespace.Statistics.BytesWritten);
 
@@ -165,6 +190,7 @@ internal sealed class NvmeSubsystems
             var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
             {
                 AllowedHosts = HostsOf(_settings), Authentication = _keys, Manager = directory, AllowsFormat = _settings.NvmeFormat,
+                ControllerIds = _settings.Node == 0 ? ControllerRange.All : ControllerRange.OfNode(_settings.Node),
             };
             Target.Add(subsystem);
             return subsystem;
@@ -182,14 +208,34 @@ internal sealed class NvmeSubsystems
             subsystem.Add(ns, attachments);
             _log.Write(
                 "namespace", ("nqn", subsystem.Nqn), ("id", ns.Id.ToString(CultureInfo.InvariantCulture)),
-                ("image", disk.Node.Filename), ("kind", ns.Zones is null ? "plain" : "zoned"));
+                ("image", disk.Filename), ("kind", ns.Zones is null ? "plain" : "zoned"));
         }
+    }
+
+    // another server has the image at other times; null: none has. The same number on each server with the same images
+    private AnaGroup? GroupOf(NvmeSubsystem subsystem, ServedDisk disk)
+    {
+        if (!_settings.Standby || disk.Settings.ReadOnly)
+        {
+            return null;
+        }
+
+        uint id = (uint)subsystem.Namespaces.Select(static n => n.AnaGroup).Distinct().Count(static g => g is not null) + 1;
+        if (id > AnaGroup.MaxId)
+        {
+            throw new ToolException($"subsystem {subsystem.Nqn} would have {id} images on standby: the limit is {AnaGroup.MaxId}");
+        }
+
+        var group = new AnaGroup(id, disk.State == DiskState.Active ? AnaState.Optimized : AnaState.Inaccessible);
+        _groups.Add(disk, group);
+        return group;
     }
 
     private void AddNamespaces(NvmeSubsystem subsystem, ServedDisk disk)
     {
         var parts = DiskWindow.Part(disk.Device);
         long start = 0;
+        var group = GroupOf(subsystem, disk);
         foreach (var part in parts)
         {
             uint id = 1;
@@ -200,23 +246,23 @@ internal sealed class NvmeSubsystems
 
             try
             {
-                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { HeldRequests = disk.Faults };
+                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { HeldRequests = disk.Faults, AnaGroup = group };
                 subsystem.Add(ns);
                 _fixed.Add(new ServedNamespace(subsystem, ns, disk, start));
                 start += part.Length;
             }
             catch (ArgumentException e)
             {
-                throw new ToolException($"'{disk.Node.Filename}' cannot be served over NVMe: it has {e.Message}");
+                throw new ToolException($"'{disk.Filename}' cannot be served over NVMe: it has {e.Message}");
             }
 
             string kind = part.Zones is not null ? "zoned" : parts.Count > 1 ? "plain (conventional zones)" : "plain";
             _log.Write(
-                "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Node.Filename),
+                "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Filename),
                 ("kind", kind));
             if (part.Zones is { } zones && !long.IsPow2(zones.Limits.ZoneSize))
             {
-                _log.Write("warning", ("image", disk.Node.Filename),
+                _log.Write("warning", ("image", disk.Filename),
                     ("reason", "the zone size is not a power of two: Linux will not use the namespace"));
             }
         }

@@ -3,6 +3,7 @@ using Paddock.Images;
 using Paddock.Nvme;
 using Paddock.Server.Disks;
 using Paddock.Server.Metrics;
+using Paddock.Server.Standby;
 using Paddock.Serving;
 using Paddock.VfioUser;
 
@@ -125,6 +126,15 @@ internal sealed class VfioUserListener : INvmeListener
 
     /// <inheritdoc/>
     public void Resized(ServedDisk disk) => Subsystems.Resized(disk);
+
+    /// <inheritdoc/>
+    public void Show(ServedDisk disk, DiskState state) => Subsystems.Show(disk, state);
+
+    /// <inheritdoc/>
+    public void Disconnect(ServedDisk disk)
+    {
+        // the state of the namespaces tells guests to use another path
+    }
 
     /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings) => _isFirst ? Subsystems.Reload(settings) : [];

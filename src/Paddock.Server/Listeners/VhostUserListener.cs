@@ -2,6 +2,7 @@ using System.Runtime.Versioning;
 using Paddock.Images;
 using Paddock.Server.Disks;
 using Paddock.Server.Metrics;
+using Paddock.Server.Standby;
 using Paddock.Serving;
 using Paddock.VhostUser;
 using Paddock.VhostUser.Blk;
@@ -46,7 +47,7 @@ internal sealed class VhostUserListener : IListener
                 Buffers = buffers,
                 HandshakeLimit = TimeSpan.FromSeconds(settings.IdleTimeout ?? 0),
                 Notices = notice => ClientEvents.Write(log, "vhost-user", "image", notice with { Disk = disk.Name }),
-                Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("detail", line)),
+                Log = line => log.Write("vhost-user", ("image", disk.Filename), ("detail", line)),
             });
             _servers.Add((server, listener, disk));
         }
@@ -119,6 +120,24 @@ internal sealed class VhostUserListener : IListener
 
     /// <inheritdoc/>
     public string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <inheritdoc/>
+    public void Show(ServedDisk disk, DiskState state)
+    {
+        foreach (var (server, _, _) in _servers.Where(s => s.Disk == disk))
+        {
+            server.Admit(state == DiskState.Active);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Disconnect(ServedDisk disk)
+    {
+        foreach (var (server, _, _) in _servers.Where(s => s.Disk == disk))
+        {
+            server.DropConnections();
+        }
+    }
 
     /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings) => [];

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Server.Disks;
+using Paddock.Server.Standby;
 
 namespace Paddock.Server.Live;
 
@@ -67,6 +68,7 @@ internal sealed class LiveDisk
         return new LiveDiskState
         {
             Image = _disk.Settings.Path,
+            State = DiskStateNames.NameOf(_disk.State),
             Size = _disk.Device.Length,
             ReadOnly = _disk.Device.IsReadOnly,
             Zoned = ZonedNow(),
@@ -74,7 +76,7 @@ internal sealed class LiveDisk
             ClientWrittenBytes = clientBytes,
             FileWrittenBytes = file,
             WriteAmplification = clientBytes == 0 ? null : (double)file / clientBytes,
-            FileBytes = Math.Max(0, _disk.Node.Storage.AllocatedBytes),
+            FileBytes = _disk.FileBytes,
         };
     }
 

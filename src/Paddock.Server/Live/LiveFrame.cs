@@ -58,6 +58,9 @@ public sealed record LiveDiskState
     /// <summary>Name of the image file.</summary>
     public required string Image { get; set; }
 
+    /// <summary><c>active</c>, <c>standby</c> (another server owns the image) or <c>lost</c>.</summary>
+    public string State { get; set; } = "active";
+
     /// <summary>Size in bytes.</summary>
     public long Size { get; set; }
 

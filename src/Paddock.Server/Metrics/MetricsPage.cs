@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Server.Disks;
 using Paddock.Server.Listeners;
+using Paddock.Server.Standby;
 using Paddock.Serving;
 
 namespace Paddock.Server.Metrics;
@@ -31,6 +32,10 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
             {
                 // an NVMe host deletes its namespace
             }
+            catch (BlockException e) when (e.Error == BlockError.NotOwner)
+            {
+                // another server has taken the image over meanwhile
+            }
         }
 
         page.Gauge("paddock_buffer_bytes", "Memory in use for request data.", buffers.Lent);
@@ -43,8 +48,10 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
     {
         string image = disk.Name;
         long stored = disk.Written.BytesWritten, asked = listeners.Sum(d => d.BytesWritten(disk));
-        page.Gauge("paddock_image_file_bytes", "Space allocated by the image file.", Math.Max(0, disk.Node.Storage.AllocatedBytes),
-            ("image", image));
+        page.Gauge("paddock_image_file_bytes", "Space allocated by the image file.", disk.FileBytes, ("image", image));
+        page.Gauge(
+            "paddock_disk_active", "Whether this server serves the data of the disk: 1, or 0 on standby or after a loss.",
+            disk.State == DiskState.Active ? 1 : 0, ("image", image));
         page.Counter("paddock_image_client_written_bytes_total", "Bytes written to the image by clients.", asked, ("image", image));
         page.Counter("paddock_image_written_bytes_total", "Bytes written to the image file, including metadata.", stored, ("image", image));
         page.Counter("paddock_image_writes_total", "Writes to the image file.", disk.Written[ServedOperation.Write], ("image", image));
@@ -58,7 +65,7 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
 
     private static async ValueTask WriteZonesAsync(MetricsText page, ServedDisk disk)
     {
-        if (disk.Served.ZonesWithoutFaults is not { } zoned)
+        if (disk.State != DiskState.Active || disk.Served.ZonesWithoutFaults is not { } zoned)
         {
             return;
         }

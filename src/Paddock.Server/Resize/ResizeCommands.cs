@@ -33,6 +33,7 @@ internal sealed class ResizeCommands
     public async Task<ControlAnswer> RunAsync(ResizeLine line)
     {
         var disk = Find(_disks, line.Image);
+        disk.ExpectActive();
         if (disk.Device.IsReadOnly)
         {
             throw new ToolException($"'{disk.Name}' is served read-only");
@@ -84,7 +85,7 @@ internal sealed class ResizeCommands
         disk.Served.Resizing += length => listeners.Select(d => d.CannotResize(disk, length)).FirstOrDefault(why => why is not null);
         disk.Served.Resized += () =>
         {
-            log.Write("resized", ("image", disk.Node.Filename), ("bytes", disk.Device.Length.ToString(CultureInfo.InvariantCulture)));
+            log.Write("resized", ("image", disk.Filename), ("bytes", disk.Device.Length.ToString(CultureInfo.InvariantCulture)));
             foreach (var listener in listeners)
             {
                 listener.Resized(disk);

@@ -16,8 +16,9 @@ internal sealed class SnapshotCommands(IReadOnlyList<ServedDisk> disks, ServeLog
     public async Task<string> RunAsync(SnapshotLine line)
     {
         var disk = ResizeCommands.Find(disks, line.Image);
-        var snapshots = disk.Node.Qcow2?.Snapshots
-            ?? throw new ToolException($"'{disk.Name}' is a {disk.Node.Driver} image: only qcow2 images have internal snapshots");
+        using var use = disk.Hold();
+        var snapshots = use.Node.Qcow2?.Snapshots
+            ?? throw new ToolException($"'{disk.Name}' is a {use.Node.Driver} image: only qcow2 images have internal snapshots");
         if (line.Action != SnapshotAction.List && disk.Device.IsReadOnly)
         {
             throw new ToolException($"'{disk.Name}' is served read-only");
@@ -29,14 +30,14 @@ internal sealed class SnapshotCommands(IReadOnlyList<ServedDisk> disks, ServeLog
                 var taken = await snapshots.CreateAsync(line.Name!, clock.GetUtcNow());
                 double waited = Math.Round(snapshots.LastPause.TotalMilliseconds, 1);
                 log.Write(
-                    "snapshot taken", ("image", disk.Node.Filename), ("id", taken.Id),
+                    "snapshot taken", ("image", disk.Filename), ("id", taken.Id),
                     ("pause_ms", waited.ToString("F1", CultureInfo.InvariantCulture)));
                 return JsonText.Readable(SnapshotText.Describe(taken).With("paused-ms", waited));
             case SnapshotAction.Delete:
                 var found = SnapshotText.Find(snapshots.List, line.Name!)
                     ?? throw new ToolException($"'{disk.Name}' has no snapshot '{line.Name}'");
                 await snapshots.DeleteAsync(found);
-                log.Write("snapshot deleted", ("image", disk.Node.Filename), ("id", found.Id));
+                log.Write("snapshot deleted", ("image", disk.Filename), ("id", found.Id));
                 return JsonText.Readable(SnapshotText.Describe(found));
             default:
                 return JsonText.Readable(snapshots.List.Select(static s => (object?)SnapshotText.Describe(s)).ToList());

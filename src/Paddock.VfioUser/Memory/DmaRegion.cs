@@ -3,10 +3,24 @@ using Paddock.VfioUser.Wire;
 
 namespace Paddock.VfioUser.Memory;
 
+/// <summary>How a copy ended.</summary>
+internal enum CopyResult
+{
+    /// <summary>All bytes are copied.</summary>
+    Done,
+
+    /// <summary>The region has been unmapped.</summary>
+    Gone,
+
+    /// <summary>The client has removed pages of its file.</summary>
+    Failed,
+}
+
 /// <summary>A region of the client's memory: mapped here, or accessed with messages.</summary>
 /// <param name="description">Description by the client.</param>
 /// <param name="shared">The mapping; owned. Null: no descriptor came, or it cannot be mapped safely.</param>
-internal sealed unsafe class DmaRegion(in DmaMap description, SharedMemory? shared)
+/// <param name="isGuarded">Whether pages of the mapping may be missing: the kernel then copies.</param>
+internal sealed unsafe class DmaRegion(in DmaMap description, SharedMemory? shared, bool isGuarded = false)
 {
     // added to the number of leases to end the region: no lease is granted after that
     private const int Ended = int.MinValue;
@@ -33,16 +47,20 @@ internal sealed unsafe class DmaRegion(in DmaMap description, SharedMemory? shar
     public bool IsMapped => _start is not null;
 
     /// <summary>Copies from the region; the caller has checked the range.</summary>
-    /// <returns>False if the region has been unmapped.</returns>
-    public bool TryRead(ulong address, Span<byte> to)
+    public CopyResult Read(ulong address, Span<byte> to)
     {
         if (!TryLease())
         {
-            return false;
+            return CopyResult.Gone;
         }
 
+        bool isDone = true;
         var from = _start + (address - Address);
-        if (to.Length == sizeof(uint) && ((nint)from & (sizeof(uint) - 1)) == 0)
+        if (isGuarded)
+        {
+            isDone = GuardedCopy.TryRead((nint)from, to);
+        }
+        else if (to.Length == sizeof(uint) && ((nint)from & (sizeof(uint) - 1)) == 0)
         {
             BitConverter.TryWriteBytes(to, Volatile.Read(ref *(uint*)from));
         }
@@ -52,21 +70,25 @@ internal sealed unsafe class DmaRegion(in DmaMap description, SharedMemory? shar
         }
 
         Interlocked.Decrement(ref _leases);
-        return true;
+        return isDone ? CopyResult.Done : CopyResult.Failed;
     }
 
     /// <summary>Copies to the region; the caller has checked the range.</summary>
-    /// <returns>False if the region has been unmapped.</returns>
-    public bool TryWrite(ulong address, ReadOnlySpan<byte> from)
+    public CopyResult Write(ulong address, ReadOnlySpan<byte> from)
     {
         if (!TryLease())
         {
-            return false;
+            return CopyResult.Gone;
         }
 
         // the lease is taken with a full barrier: the stores of earlier calls are visible before these
+        bool isDone = true;
         var to = _start + (address - Address);
-        if (from.Length == sizeof(uint) && ((nint)to & (sizeof(uint) - 1)) == 0)
+        if (isGuarded)
+        {
+            isDone = GuardedCopy.TryWrite((nint)to, from);
+        }
+        else if (from.Length == sizeof(uint) && ((nint)to & (sizeof(uint) - 1)) == 0)
         {
             Volatile.Write(ref *(uint*)to, BitConverter.ToUInt32(from));
         }
@@ -76,7 +98,7 @@ internal sealed unsafe class DmaRegion(in DmaMap description, SharedMemory? shar
         }
 
         Interlocked.Decrement(ref _leases);
-        return true;
+        return isDone ? CopyResult.Done : CopyResult.Failed;
     }
 
     /// <summary>Waits for the copies in progress, then unmaps the region.</summary>

@@ -27,6 +27,9 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
     /// <summary>Number of regions.</summary>
     public int Count => _regions.Length;
 
+    /// <summary>Number of regions that are mapped here.</summary>
+    public int Mappings { get; private set; }
+
     /// <summary>Size of the regions that are mapped here, in bytes.</summary>
     public ulong MappedBytes { get; private set; }
 
@@ -45,6 +48,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         int at = IndexAfter(regions, region.Address);
         _regions = [.. regions[..at], region, .. regions[at..]];
         MappedBytes += region.IsMapped ? region.Length : 0;
+        Mappings += region.IsMapped ? 1 : 0;
         lock (_changes)
         {
             Monitor.PulseAll(_changes);
@@ -65,6 +69,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         Volatile.Write(ref _removedAt, Stopwatch.GetTimestamp());
         _regions = [.. regions[..at], .. regions[(at + 1)..]];
         MappedBytes -= regions[at].IsMapped ? length : 0;
+        Mappings -= regions[at].IsMapped ? 1 : 0;
         regions[at].End();
         return true;
     }
@@ -76,6 +81,7 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
         var regions = _regions;
         _regions = [];
         MappedBytes = 0;
+        Mappings = 0;
         foreach (var region in regions)
         {
             region.End();
@@ -100,8 +106,13 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
                     return false;
                 }
             }
-            else if (!region.TryRead(address, to[..count]))
+            else if (region.Read(address, to[..count]) is not CopyResult.Done and var result)
             {
+                if (result == CopyResult.Failed)
+                {
+                    return false;
+                }
+
                 // removed since it was found
                 continue;
             }
@@ -131,8 +142,13 @@ internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposab
                     return false;
                 }
             }
-            else if (!region.TryWrite(address, from[..count]))
+            else if (region.Write(address, from[..count]) is not CopyResult.Done and var result)
             {
+                if (result == CopyResult.Failed)
+                {
+                    return false;
+                }
+
                 // removed since it was found
                 continue;
             }

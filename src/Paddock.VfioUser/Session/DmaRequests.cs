@@ -8,12 +8,14 @@ namespace Paddock.VfioUser.Session;
 
 /// <summary>Requests about the client's memory. A request that fails leaves the memory as it was.</summary>
 /// <param name="memory">The memory.</param>
-/// <param name="sealedOnly">Whether memory that the client could truncate is accessed with messages.</param>
+/// <param name="sealedOnly">Whether memory is guarded whose pages the client could remove.</param>
 /// <param name="log">Receives warnings.</param>
 internal sealed class DmaRequests(DmaTable memory, bool sealedOnly, Action<string> log)
 {
     // smaller regions without descriptor are usual: QEMU's own ROMs
     private const ulong LargeRegion = 16UL << 20;
+
+    private const string Advice = "start QEMU with -object memory-backend-memfd,id=m0,size=SIZE,share=on -machine memory-backend=m0";
 
     private bool _hasWarned;
 
@@ -38,7 +40,8 @@ internal sealed class DmaRequests(DmaTable memory, bool sealedOnly, Action<strin
             throw new RequestFailedException(ErrorNumber.NoSpace, $"more than {VfioUserLimits.MaxRegions} memory regions");
         }
 
-        memory.Add(new DmaRegion(map, descriptors.Count == 0 ? WithoutFile(map) : MapFile(map, descriptors[0])));
+        bool maps = descriptors.Count > 0 && memory.Mappings < VfioUserLimits.MaxMappings;
+        memory.Add(maps ? MapFile(map, descriptors[0]) : WithoutFile(map));
     }
 
     /// <summary>Removes a region, or all.</summary>
@@ -59,17 +62,17 @@ internal sealed class DmaRequests(DmaTable memory, bool sealedOnly, Action<strin
         unmap.WriteTo(reply.Payload(DmaUnmap.Size));
     }
 
-    private SharedMemory? WithoutFile(in DmaMap map)
+    private DmaRegion WithoutFile(in DmaMap map)
     {
         if ((map.Flags & DmaFlags.Writable) != 0 && map.Length >= LargeRegion)
         {
-            Warn(map, "has no descriptor");
+            Warn(map, "has no descriptor: it is accessed with messages, which is slow; " + Advice);
         }
 
-        return null;
+        return new DmaRegion(map, null);
     }
 
-    private SharedMemory? MapFile(in DmaMap map, SafeFileHandle file)
+    private DmaRegion MapFile(in DmaMap map, SafeFileHandle file)
     {
         if (map.Length > VfioUserLimits.MaxMapped - memory.MappedBytes)
         {
@@ -83,27 +86,33 @@ internal sealed class DmaRequests(DmaTable memory, bool sealedOnly, Action<strin
             shared = SharedMemory.Map(
                 file, (long)map.FileOffset, (long)map.Length, writable: (map.Flags & DmaFlags.Writable) != 0);
         }
+        catch (MappingLimitException e)
+        {
+            Warn(map, e.Message + ": it is accessed with messages, which is slow");
+            return new DmaRegion(map, null);
+        }
         catch (IOException e)
         {
             throw new RequestFailedException(ErrorNumber.Invalid, e.Message);
         }
 
-        if (!shared.MayShrink)
+        if (!shared.MayFault || !sealedOnly)
         {
-            return shared;
+            return new DmaRegion(map, shared);
         }
 
-        if (!sealedOnly)
+        if (GuardedCopy.IsAvailable)
         {
-            return shared;
+            Warn(map, "can lose pages through its owner: each copy is a system call, which is slower; " + Advice);
+            return new DmaRegion(map, shared, isGuarded: true);
         }
 
         shared.Dispose();
-        Warn(map, "can be cut short by its owner, which would end this process (a memfd that can be sealed cannot)");
-        return null;
+        Warn(map, "can lose pages through its owner, which would end this process: it is accessed with messages, which is slow; " + Advice);
+        return new DmaRegion(map, null);
     }
 
-    private void Warn(in DmaMap map, string why)
+    private void Warn(in DmaMap map, string what)
     {
         if (_hasWarned)
         {
@@ -111,9 +120,6 @@ internal sealed class DmaRequests(DmaTable memory, bool sealedOnly, Action<strin
         }
 
         _hasWarned = true;
-        log(string.Create(
-            CultureInfo.InvariantCulture,
-            $"memory of {map.Length} bytes at 0x{map.Address:x} {why}: it is accessed with messages, which is slow; start QEMU with "
-            + $"-object memory-backend-memfd,id=m0,size=SIZE,share=on -machine memory-backend=m0"));
+        log(string.Create(CultureInfo.InvariantCulture, $"memory of {map.Length} bytes at 0x{map.Address:x} {what}"));
     }
 }

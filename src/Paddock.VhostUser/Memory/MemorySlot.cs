@@ -22,7 +22,7 @@ internal sealed class MemorySlot : IDisposable
     public MappedRegion Region { get; }
 
     /// <summary>Whether the front end can truncate it, and so kill this process on the next access.</summary>
-    public bool MayShrink => _shared.MayShrink;
+    public bool MayFault => _shared.MayFault;
 
     /// <summary>Maps a region.</summary>
     /// <param name="description">Description of the region.</param>

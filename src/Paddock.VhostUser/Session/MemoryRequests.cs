@@ -40,7 +40,7 @@ internal sealed class MemoryRequests(RingSet rings, bool mustBeSealed, Action<st
             throw;
         }
 
-        WarnOfMemoryThatMayShrink();
+        WarnOfMemoryThatMayFault();
     }
 
     /// <summary>Adds a region.</summary>
@@ -64,7 +64,7 @@ internal sealed class MemoryRequests(RingSet rings, bool mustBeSealed, Action<st
             throw;
         }
 
-        WarnOfMemoryThatMayShrink();
+        WarnOfMemoryThatMayFault();
     }
 
     /// <summary>Removes a region.</summary>
@@ -112,12 +112,12 @@ internal sealed class MemoryRequests(RingSet rings, bool mustBeSealed, Action<st
         _slots.AddRange(slots);
     }
 
-    private void WarnOfMemoryThatMayShrink()
+    private void WarnOfMemoryThatMayFault()
     {
-        if (!_hasWarned && _slots.Exists(s => s.MayShrink))
+        if (!_hasWarned && _slots.Exists(s => s.MayFault))
         {
             _hasWarned = true;
-            log("the front end can cut its memory short, which would end this process: a memfd that can be sealed is safe");
+            log("the front end can cut its memory short, which would end this process: a sealed memfd without huge pages is safe");
         }
     }
 }

@@ -79,7 +79,7 @@ public sealed class FarmTests : IDisposable
     [InlineData("farm a.qcow2", "specify the number of drives with --count")]
     [InlineData("farm a.qcow2 --count 0", "--count 0: expected 1 to 10000")]
     [InlineData("farm a.qcow2 b.qcow2 --count 2", "a farm has one GOLDEN image")]
-    [InlineData("farm a.qcow2 --count 2 --keep", "--keep requires --dir")]
+    [InlineData("farm a.qcow2 --count 2 --keep", "--keep requires --dir, --pool or --clone")]
     [InlineData("farm a.qcow2 --count 2 --zone-size 1M", "--zone-size requires --temporary")]
     [InlineData("farm a.qcow2 --count 2 --temporary 1M", "--temporary creates the drives: leave out GOLDEN")]
     public async Task Incomplete_command_line_is_rejected(string line, string message)

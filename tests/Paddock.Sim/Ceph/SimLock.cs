@@ -13,7 +13,7 @@ internal sealed class SimLock(ClusterClient client, HandoverFlaw flaw) : IHeader
     private SimCluster Cluster => client.Cluster;
 
     /// <inheritdoc/>
-    public async Task<(int Result, long Client)> ReadAsync()
+    public async Task<(int Result, LockHolder Holder)> ReadAsync()
     {
         try
         {
@@ -21,21 +21,22 @@ internal sealed class SimLock(ClusterClient client, HandoverFlaw flaw) : IHeader
         }
         catch (BlockException)
         {
-            return (Blocklisted, 0);
+            return (Blocklisted, default);
         }
     }
 
     /// <inheritdoc/>
-    public Task<long> ReadHolderAsync() => client.CallAsync(Cluster.HeaderOsd, () => (long)Cluster.Owner);
+    public Task<LockHolder> ReadHolderAsync()
+        => client.CallAsync(Cluster.HeaderOsd, () => new LockHolder(Cluster.Owner, (ulong)Cluster.Owner));
 
     /// <inheritdoc/>
-    public async Task<RbdOwner?> FindOwnerAsync() => await ReadHolderAsync() is var owner and not 0 ? OwnerOf(owner) : null;
+    public async Task<RbdOwner?> FindOwnerAsync() => await ReadHolderAsync() is { Client: not 0 } holder ? OwnerOf(holder.Client) : null;
 
     /// <summary>A client as the holder of the lock.</summary>
-    public static RbdOwner OwnerOf(long client) => new(client, $"10.0.0.{client}:0/{client}");
+    public static RbdOwner OwnerOf(long client) => new(client, $"10.0.0.{client}:0/{client}", (ulong)client);
 
     /// <inheritdoc/>
-    public Task<bool> IsAliveAsync(long other) => client.CallAsync(Cluster.HeaderOsd, () => Cluster.IsSeen((int)other));
+    public Task<bool> IsAliveAsync(RbdOwner owner) => client.CallAsync(Cluster.HeaderOsd, () => Cluster.IsSeen((int)owner.Id));
 
     /// <inheritdoc/>
     public async Task<bool> BreakAsync(RbdOwner owner)
@@ -53,7 +54,7 @@ internal sealed class SimLock(ClusterClient client, HandoverFlaw flaw) : IHeader
     public async Task<(int Generation, bool IsTakenOver)> AcquireAsync()
     {
         var before = await FindOwnerAsync();
-        if (before is not null && (await IsAliveAsync(before.Id) || !await BreakAsync(before)))
+        if (before is not null && (await IsAliveAsync(before) || !await BreakAsync(before)))
         {
             return default;
         }
