@@ -12,8 +12,8 @@ internal enum HandoverFlaw
     /// <summary>The new owner does not wait until it knows the blocklist, so that OSDs do not learn it from its requests.</summary>
     OldEpoch,
 
-    /// <summary>Servers that wait for the end of a lease have a clock that is four times too fast.</summary>
-    FastClock,
+    /// <summary>The clock by which owners judge their leases is four times too slow.</summary>
+    SlowClock,
 
     /// <summary>The owner answers requests without a look at its lease.</summary>
     NoCheck,

@@ -44,11 +44,11 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
     private const long Poll = 400 * VirtualTime.Millisecond;
 
     // millionths
-    private const int MaxDrift = 20_000, FastDrift = 3_000_000;
+    private const int MaxDrift = 20_000, SlowDrift = -750_000;
 
-    private readonly SimClock _clock = new(process, random.Next(-MaxDrift, MaxDrift));
-    private readonly SimClock _waitingClock
-        = new(process, world.Flaw == HandoverFlaw.FastClock ? FastDrift : random.Next(-MaxDrift, MaxDrift));
+    private readonly SimClock _waitingClock = new(process, random.Next(-MaxDrift, MaxDrift));
+    private readonly SimClock _clock
+        = new(process, world.Flaw == HandoverFlaw.SlowClock ? SlowDrift : random.Next(-MaxDrift, MaxDrift));
     private OwnedDisk? _disk;
     private TaskCompletionSource _request = new();
 
