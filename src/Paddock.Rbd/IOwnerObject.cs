@@ -9,8 +9,8 @@ internal interface IOwnerObject : IDisposable
     long ClientId { get; }
 
     /// <summary>
-    /// Waits until this client knows the latest blocklist of the cluster. From then on each OSD that it sends a request knows it too, before
-    /// it answers: nothing that a fenced client has sent can arrive after that.
+    /// Waits until this client knows the latest blocklist of the cluster. From then on each OSD that it sends a request knows it too,
+    /// before it answers: nothing that a fenced client has sent can arrive after that.
     /// </summary>
     Task<int> CatchUpAsync();
 

@@ -120,7 +120,9 @@ internal sealed class SimCluster
     /// <summary>A client opens the image: it watches the header.</summary>
     public void Open(ClusterClient client) => _opened[client.Id] = client;
 
-    /// <summary>Whether a client has the image open, as far as the cluster knows: the watch of one that is dead ends after 30 seconds.</summary>
+    /// <summary>
+    /// Whether a client has the image open, as far as the cluster knows: the watch of one that is dead ends after 30 seconds.
+    /// </summary>
     public bool IsSeen(int client)
         => _opened.TryGetValue(client, out var opened) && (opened.Process.Died is not { } died || _time.Now < died + WatchTimeout);
 

@@ -70,7 +70,8 @@ internal sealed class OwnerCell
 
 /// <summary>The object that owners of the image watch, as a client sees it.</summary>
 /// <param name="client">The client.</param>
-internal sealed class SimOwnerObject(ClusterClient client) : IOwnerObject
+/// <param name="flaw">Rule that is broken on purpose.</param>
+internal sealed class SimOwnerObject(ClusterClient client, HandoverFlaw flaw) : IOwnerObject
 {
     private const int Blocklisted = -108, NotFound = -2, Differs = -4096;
 
@@ -82,7 +83,7 @@ internal sealed class SimOwnerObject(ClusterClient client) : IOwnerObject
     public long ClientId => client.Id;
 
     /// <inheritdoc/>
-    public Task<int> CatchUpAsync() => client.CatchUpAsync();
+    public Task<int> CatchUpAsync() => flaw == HandoverFlaw.OldEpoch ? Task.FromResult(0) : client.CatchUpAsync();
 
     /// <inheritdoc/>
     public Task<(int Result, OwnerRecord Record)> ReadAsync()

@@ -103,7 +103,7 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
     private async Task WaitAsync()
     {
         var client = new ClusterClient(world.Cluster, process, Storage, random);
-        await using var succession = new RbdSuccession(new SimLock(client, Flaw), new SimOwnerObject(client), _waitingClock);
+        await using var succession = new RbdSuccession(new SimLock(client, Flaw), new SimOwnerObject(client, Flaw), _waitingClock);
         while (await succession.LookAsync() is var state and not SuccessionState.Free)
         {
             if (state == SuccessionState.Owned)
@@ -131,7 +131,7 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
         }
 
         var lease = new RbdLease(
-            new SimOwnerObject(client), exclusive, SimLock.OwnerOf(client.Id), client.Loss, _clock,
+            new SimOwnerObject(client, Flaw), exclusive, SimLock.OwnerOf(client.Id), client.Loss, _clock,
             self => world.Watch(client.BlockAsync((int)self.Id, isKnown: true)));
         await lease.BeginAsync(isTakenOver);
         world.Cluster.Begin(generation);
