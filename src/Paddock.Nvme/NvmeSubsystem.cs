@@ -285,7 +285,7 @@ public sealed class NvmeSubsystem
             }
             while (_controllers.ContainsKey(_lastController));
             var controller = new Controller(target, this, _lastController, host, hostId, traits);
-            foreach (var ns in _namespaces.Where(ns => _attachments[ns.Id].Includes(host)))
+            foreach (var ns in _namespaces.Where(ns => _attachments[ns.Id].Includes(host) && !IsTaken(ns)))
             {
                 controller.Attached.Add(ns);
             }
@@ -305,11 +305,33 @@ public sealed class NvmeSubsystem
 
     internal void Remove(Controller controller)
     {
+        List<(Controller Controller, NvmeNamespace Namespace)> moved = [];
         lock (_lock)
         {
-            _controllers.Remove(controller.Id);
+            if (!_controllers.Remove(controller.Id))
+            {
+                return;
+            }
+
+            // a host that reconnects has a new controller before the end of the old one
+            foreach (var ns in controller.Attached.All.Where(static ns => ns.IsPrivate))
+            {
+                if (_controllers.Values.FirstOrDefault(c => c.Host == controller.Host && _attachments[ns.Id].Includes(c.Host)) is { } next
+                    && !IsTaken(ns) && next.Attached.Add(ns))
+                {
+                    moved.Add((next, ns));
+                }
+            }
+        }
+
+        foreach (var (next, ns) in moved)
+        {
+            next.Events.NamespaceChanged(ns.Id);
         }
     }
+
+    // a private namespace is attached to one controller at a time
+    private bool IsTaken(NvmeNamespace ns) => ns.IsPrivate && _controllers.Values.Any(c => c.Attached.Find(ns.Id) is not null);
 
     internal Controller[] Controllers()
     {

@@ -254,7 +254,7 @@ public sealed class PaddockServer : IAsyncDisposable
         {
             _history = DriveHistory.Of(_settings) is { } file ? DriveHistory.Open(file, subsystems.Target.Subsystems, _log) : null;
             subsystems.RecordPowerOn();
-            DriveJournal.Follow(_log.Recent, subsystems.Target);
+            DriveJournal.Follow(_log.Recent, subsystems);
         }
 
         if (subsystems is not null && nvme.Count > 0)

@@ -22,6 +22,20 @@ public class ConcurrencyTests
     }
 
     [Fact]
+    public async Task Mutex_is_not_granted_to_a_cancelled_wait()
+    {
+        var mutex = new AsyncMutex();
+        await mutex.AcquireAsync();
+        using var cancel = new CancellationTokenSource();
+        var first = mutex.AcquireAsync(cancel.Token).AsTask();
+        var second = mutex.AcquireAsync(CancellationToken.None).AsTask();
+        await cancel.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
+        mutex.Release();
+        await second.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
     public async Task Mutex_admits_one_holder_at_a_time()
     {
         var mutex = new AsyncMutex();

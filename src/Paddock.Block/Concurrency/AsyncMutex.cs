@@ -25,18 +25,45 @@ internal sealed class AsyncMutex
         }
     }
 
+    /// <inheritdoc cref="AcquireAsync()"/>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">The wait was cancelled; the caller does not hold the mutex.</exception>
+    public async ValueTask AcquireAsync(CancellationToken cancellationToken)
+    {
+        TaskCompletionSource waiter;
+        lock (_lock)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (!_held)
+            {
+                _held = true;
+                return;
+            }
+
+            waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _waiters.Enqueue(waiter);
+        }
+
+        await using var registration = cancellationToken.UnsafeRegister(
+            static (waiter, token) => ((TaskCompletionSource)waiter!).TrySetCanceled(token), waiter);
+        await waiter.Task;
+    }
+
     /// <summary>Hands the mutex to the longest waiting caller, if any.</summary>
     public void Release()
     {
         TaskCompletionSource? next;
-        lock (_lock)
+        do
         {
-            if (!_waiters.TryDequeue(out next))
+            lock (_lock)
             {
-                _held = false;
+                if (!_waiters.TryDequeue(out next))
+                {
+                    _held = false;
+                    return;
+                }
             }
         }
-
-        next?.SetResult();
+        while (!next.TrySetResult());
     }
 }

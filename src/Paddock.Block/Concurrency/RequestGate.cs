@@ -61,10 +61,20 @@ internal sealed class RequestGate
     /// <summary>
     /// Closes the gate; completes when no request is inside. One caller at a time; each must <see cref="Open"/> it again.
     /// </summary>
-    public async ValueTask CloseAsync()
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">The wait was cancelled; the gate is open again.</exception>
+    public async ValueTask CloseAsync(CancellationToken cancellationToken = default)
     {
-        await _closing.AcquireAsync();
-        await Shut().Empty.Task;
+        await _closing.AcquireAsync(cancellationToken);
+        try
+        {
+            await Shut().Empty.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            Open();
+            throw;
+        }
     }
 
     /// <summary>Closes the gate as <see cref="CloseAsync"/> does; if it is not closed, or not empty, at the limit, it stays open.</summary>

@@ -37,6 +37,7 @@ internal sealed class HostLink : IAsyncDisposable
     private volatile Route _route;
     private HostPath _path;
     private ulong _run;
+    private BlockException? _failure;
     private int _incarnation, _failures;
     private volatile bool _wasRefused;
 
@@ -173,7 +174,7 @@ internal sealed class HostLink : IAsyncDisposable
             if (failures != _failures)
             {
                 // another caller tried on behalf of all waiters
-                throw Lost();
+                throw new BlockException(_failure!.Error, _failure.Message, _failure);
             }
 
             if (generation == Generation)
@@ -185,9 +186,10 @@ internal sealed class HostLink : IAsyncDisposable
         {
             throw new BlockException(BlockError.Cancelled, "the host was closed", e);
         }
-        catch (BlockException)
+        catch (BlockException e)
         {
             _failures++;
+            _failure = e;
             throw;
         }
         finally
@@ -260,7 +262,7 @@ internal sealed class HostLink : IAsyncDisposable
         await _path.RestAsync(DrainLimit);
         if (_stop.IsCancellationRequested || (_reconnectTime <= TimeSpan.Zero && !_paths.Any(static p => p.IsUsable)))
         {
-            throw Lost();
+            throw _paths.Any(static p => p.IsConnected) ? NoPath() : Lost();
         }
 
         long started = TimeProvider.System.GetTimestamp();

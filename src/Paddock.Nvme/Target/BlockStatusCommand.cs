@@ -47,6 +47,12 @@ internal static class BlockStatusCommand
             return NvmeStatus.SglLengthInvalid;
         }
 
+        int ticket = ns.Closing.TryEnter();
+        if (ticket < 0)
+        {
+            return ns.Closing.Refusal;
+        }
+
         try
         {
             return await command.LongWork.RunAsync(turn => FillAsync(ns, command, action, turn));
@@ -54,6 +60,10 @@ internal static class BlockStatusCommand
         catch (BlockException e)
         {
             return StatusMap.Of(e, writing: false);
+        }
+        finally
+        {
+            ns.Closing.Leave(ticket);
         }
     }
 

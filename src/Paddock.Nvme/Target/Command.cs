@@ -24,6 +24,9 @@ internal interface ICommandQueue
 /// <summary>A command in flight. Each queue has one per entry and reuses them; a transport adds what it needs.</summary>
 internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
 {
+    private readonly Lock _waiting = new();
+    private CancellationTokenSource? _wait;
+    private bool _isGivenUp;
     private SubmissionEntry _entry;
     private ValueTaskAwaiter<NvmeStatus> _running;
     private Action? _finishRun;
@@ -53,6 +56,27 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
     /// Cancels the command while a fault rule holds it. Every command in this slot has the same one, until one is cancelled.
     /// </summary>
     public CancellationTokenSource Cancellation { get; private set; } = new();
+
+    /// <summary>
+    /// Cancelled when the queue of the command has ended: it need not wait for other commands any more. For commands that may wait; others
+    /// have no token.
+    /// </summary>
+    public CancellationToken WaitToken
+    {
+        get
+        {
+            lock (_waiting)
+            {
+                _wait ??= new CancellationTokenSource();
+                if (_isGivenUp)
+                {
+                    _wait.Cancel();
+                }
+
+                return _wait.Token;
+            }
+        }
+    }
 
     /// <summary>Whether the host aborted it while a fault rule held it.</summary>
     public bool IsAborted { get; set; }
@@ -87,6 +111,8 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
         ErrorInformation = 0;
         IsInFlight = true;
         IsAborted = false;
+        _isGivenUp = false;
+        _wait = null;
         if (Cancellation.IsCancellationRequested)
         {
             Cancellation = new CancellationTokenSource();
@@ -107,6 +133,19 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
 
     /// <inheritdoc/>
     public void Execute() => Deferred!(this);
+
+    /// <summary>Ends the wait of the command for others; its queue has ended.</summary>
+    public void GiveUpWait()
+    {
+        CancellationTokenSource? wait;
+        lock (_waiting)
+        {
+            _isGivenUp = true;
+            wait = _wait;
+        }
+
+        wait?.Cancel();
+    }
 
     /// <summary>Completes the command when its operation ends; allocates nothing.</summary>
     public void FinishAfter(ValueTask<NvmeStatus> run)

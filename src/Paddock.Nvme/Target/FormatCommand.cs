@@ -39,7 +39,11 @@ internal static class FormatCommand
         }
 
         await Task.Yield();
-        await subsystem.Changes.AcquireAsync();
+        if (!await NamespaceCommands.TryBeginChangeAsync(subsystem, command))
+        {
+            return NvmeStatus.AbortRequested;
+        }
+
         try
         {
             if (entry.NamespaceId == AllNamespaces)
@@ -107,25 +111,37 @@ internal static class FormatCommand
 
         subsystem.EventLog.AddFormatStart(controller.Id, ns.Id, Attributes, command.Entry.Dword10);
         ns.FormatPercentLeft = 100;
-        NvmeStatus status;
-        await ns.Closing.QuietAsync();
+        var status = NvmeStatus.AbortRequested;
         try
         {
-            status = await command.LongWork.RunAsync(turn => EraseAsync(subsystem, ns, blockShift, turn));
+            await ns.Closing.QuietAsync(command.WaitToken);
+            status = await EraseAsync(subsystem, ns, command, blockShift);
         }
-        catch (BlockException e)
+        catch (OperationCanceledException)
         {
-            status = StatusMap.Of(e, writing: true);
-        }
-        finally
-        {
-            ns.Closing.End();
+            // the controller was reset before the format could begin
         }
 
         subsystem.EventLog.AddFormatCompletion(controller.Id, ns.Id, ns.FormatPercentLeft, status);
         ns.FormatPercentLeft = 0;
         subsystem.TellChanged(ns, controller);
         return status;
+    }
+
+    private static async Task<NvmeStatus> EraseAsync(NvmeSubsystem subsystem, NvmeNamespace ns, Command command, int blockShift)
+    {
+        try
+        {
+            return await command.LongWork.RunAsync(turn => EraseAsync(subsystem, ns, blockShift, turn));
+        }
+        catch (BlockException e)
+        {
+            return StatusMap.Of(e, writing: true);
+        }
+        finally
+        {
+            ns.Closing.End();
+        }
     }
 
     private static async Task<NvmeStatus> EraseAsync(NvmeSubsystem subsystem, NvmeNamespace ns, int blockShift, LongTurn turn)

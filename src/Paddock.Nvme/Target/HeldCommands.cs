@@ -45,6 +45,7 @@ internal static class HeldCommands
 
                 foreach (var command in running)
                 {
+                    command.GiveUpWait();
                     GiveUp(controller, command, aborted: false);
                 }
 

@@ -34,7 +34,19 @@ internal sealed class NamespaceClosing
     }
 
     /// <summary>Closes the namespace, and completes when no command is inside.</summary>
-    public Task QuietAsync() => _gate.CloseAsync().AsTask();
+    /// <exception cref="OperationCanceledException">The wait was cancelled; the namespace is open.</exception>
+    public async Task QuietAsync(CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            await _gate.CloseAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            Volatile.Write(ref _closed, 0);
+            throw;
+        }
+    }
 
     /// <summary>Opens it again, after <see cref="QuietAsync"/> has completed.</summary>
     public void End()

@@ -20,7 +20,11 @@ internal static class NamespaceCommands
 
         // files are created and flushed: that must not run on the thread of a queue
         await Task.Yield();
-        await controller.Subsystem.Changes.AcquireAsync();
+        if (!await TryBeginChangeAsync(controller.Subsystem, command))
+        {
+            return NvmeStatus.AbortRequested;
+        }
+
         try
         {
             return (command.Entry.Dword10 & 15) switch
@@ -57,7 +61,11 @@ internal static class NamespaceCommands
         }
 
         await Task.Yield();
-        await subsystem.Changes.AcquireAsync();
+        if (!await TryBeginChangeAsync(subsystem, command))
+        {
+            return NvmeStatus.AbortRequested;
+        }
+
         try
         {
             if (Find(controller, entry.NamespaceId, out var ns) is var status && ns is null)
@@ -66,14 +74,27 @@ internal static class NamespaceCommands
             }
 
             var list = IdentifyLists.ReadControllers(command.Data.Span);
-            status = list.Length == 0 ? NvmeStatus.ControllerListInvalid
-                : subsystem.SetAttachment(ns, list, select == Attach, controller);
-            return status == NvmeStatus.Success && manager.Owns(ns) && subsystem.AttachmentsOf(ns) is { } attachments
-                ? await SaveAsync(manager, ns, attachments) : status;
+            return list.Length == 0 ? NvmeStatus.ControllerListInvalid
+                : await SetAttachmentAsync(controller, manager, ns, list, select == Attach);
         }
         finally
         {
             subsystem.Changes.Release();
+        }
+    }
+
+    /// <summary>Waits for other changes of the namespaces of a subsystem; the caller must release them.</summary>
+    /// <returns>False when the queue of the command ended first.</returns>
+    public static async Task<bool> TryBeginChangeAsync(NvmeSubsystem subsystem, Command command)
+    {
+        try
+        {
+            await subsystem.Changes.AcquireAsync(command.WaitToken);
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
         }
     }
 
@@ -126,7 +147,7 @@ internal static class NamespaceCommands
             {
                 BlockError.NoSpace => NvmeStatus.NamespaceInsufficientCapacity,
                 BlockError.InvalidArgument => NvmeStatus.InvalidField,
-                _ => NvmeStatus.InternalError,
+                _ => StatusMap.Of(e, writing: true),
             };
         }
 
@@ -159,16 +180,16 @@ internal static class NamespaceCommands
 
         foreach (var ns in chosen)
         {
-            if (await DeleteAsync(controller, manager, ns, command.Entry.Dword10) is not NvmeStatus.Success and var failed)
+            if (await DeleteAsync(controller, manager, ns, command) is not NvmeStatus.Success and var status)
             {
-                return failed;
+                return status;
             }
         }
 
         return NvmeStatus.Success;
     }
 
-    private static async Task<NvmeStatus> DeleteAsync(Controller controller, INamespaceManager manager, NvmeNamespace ns, uint dword10)
+    private static async Task<NvmeStatus> DeleteAsync(Controller controller, INamespaceManager manager, NvmeNamespace ns, Command command)
     {
         var subsystem = controller.Subsystem;
         if (subsystem.AttachmentsOf(ns) is not { } attachments || !ns.Closing.TryBegin(NvmeStatus.InvalidField))
@@ -178,32 +199,50 @@ internal static class NamespaceCommands
 
         try
         {
-            var quiet = ns.Closing.QuietAsync();
+            var quiet = ns.Closing.QuietAsync(command.WaitToken);
             manager.GiveUpHeld(ns);
             await quiet;
+        }
+        catch (OperationCanceledException)
+        {
+            return NvmeStatus.AbortRequested;
+        }
+
+        try
+        {
             await manager.DeleteAsync(ns);
             subsystem.Remove(ns);
         }
-        catch (BlockException)
+        catch (BlockException e)
         {
             ns.Closing.End();
-            return NvmeStatus.InternalError;
+            return StatusMap.Of(e, writing: true);
         }
 
-        subsystem.EventLog.AddChangeNamespace(controller.Id, dword10, ns);
+        subsystem.EventLog.AddChangeNamespace(controller.Id, command.Entry.Dword10, ns);
         return NvmeStatus.Success;
     }
 
-    private static async Task<NvmeStatus> SaveAsync(INamespaceManager manager, NvmeNamespace ns, HostAttachments attachments)
+    private static async Task<NvmeStatus> SetAttachmentAsync(
+        Controller controller, INamespaceManager manager, NvmeNamespace ns, ushort[] list, bool attach)
     {
+        var subsystem = controller.Subsystem;
+        var status = subsystem.SetAttachment(ns, list, attach, controller);
+        if (status != NvmeStatus.Success || !manager.Owns(ns) || subsystem.AttachmentsOf(ns) is not { } attachments)
+        {
+            return status;
+        }
+
         try
         {
             await manager.SaveAsync(ns, attachments);
             return NvmeStatus.Success;
         }
-        catch (BlockException)
+        catch (BlockException e)
         {
-            return NvmeStatus.InternalError;
+            // what could not be recorded would be gone after a restart
+            subsystem.SetAttachment(ns, list, !attach, controller);
+            return StatusMap.Of(e, writing: true);
         }
     }
 

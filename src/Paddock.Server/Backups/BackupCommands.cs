@@ -31,13 +31,17 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
 
         using var use = disk.Hold();
         var image = use.Node.Qcow2 ?? throw new ToolException($"'{disk.Name}' is a raw image: only a qcow2 image can be backed up");
-        await _one.AcquireAsync();
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(stopping, disk.Removing);
+        bool isFirst = false;
         try
         {
+            await _one.AcquireAsync(ends.Token);
+            isFirst = true;
+
             // data in the volatile cache of the disk, or of its zones, is part of the backup
-            await disk.Device.FlushAsync(stopping);
+            await disk.Device.FlushAsync(ends.Token);
             var encryption = LikeEncryption.Of(use.Node, disk.Settings.ReadPassphrase());
-            long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, stopping);
+            long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, ends.Token);
             bool isFull = line.IsFull || line.Since is null;
             log.Write("backed up", ("image", disk.Filename), ("target", line.Target), ("kind", isFull ? "full" : "increment"));
             return new(
@@ -47,11 +51,15 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
         }
         catch (OperationCanceledException e)
         {
-            throw new ToolException($"the server is stopping: '{disk.Name}' was not backed up", inner: e);
+            string why = stopping.IsCancellationRequested ? "the server is stopping" : "its namespace is deleted";
+            throw new ToolException($"{why}: '{disk.Name}' was not backed up", inner: e);
         }
         finally
         {
-            _one.Release();
+            if (isFirst)
+            {
+                _one.Release();
+            }
         }
     }
 }

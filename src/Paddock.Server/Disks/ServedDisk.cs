@@ -18,6 +18,7 @@ internal sealed class ServedDisk
     internal static readonly TimeSpan KeepFreedSpace = TimeSpan.FromSeconds(10);
 
     private readonly RequestGate _uses = new();
+    private readonly CancellationTokenSource _removing = new();
     private volatile ImageNode? _node;
     private volatile string _unowned = "";
     private volatile DiskState _state;
@@ -157,6 +158,18 @@ internal sealed class ServedDisk
 
     /// <summary>Accepts commands again.</summary>
     public void UnblockCommands() => _uses.Open();
+
+    /// <summary>Cancelled when the disk is about to be removed: commands that hold it must end.</summary>
+    public CancellationToken Removing => _removing.Token;
+
+    /// <summary>Closes the image permanently: commands that use it end first.</summary>
+    /// <returns>Why flushing failed; null on success.</returns>
+    public async Task<string?> RemoveAsync()
+    {
+        await _removing.CancelAsync();
+        await BlockCommandsAsync();
+        return await CloseAsync();
+    }
 
     /// <summary>Throws unless the disk is active.</summary>
     /// <exception cref="ToolException">The disk is on standby, or lost.</exception>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Paddock.Block;
 using Paddock.Images;
 using Paddock.Nvme;
 using Paddock.Nvme.Logs;
@@ -47,7 +48,10 @@ internal sealed class DriveHistory : IAsyncDisposable
 
     private static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
 
+    private const string LockEnding = ".lock";
+
     private readonly string _path;
+    private readonly IStorage _fileLock;
     private readonly IReadOnlyList<NvmeSubsystem> _subsystems;
     private readonly HistoryRecords _before;
     private readonly ServeLog _log;
@@ -55,9 +59,11 @@ internal sealed class DriveHistory : IAsyncDisposable
     private readonly Lock _lock = new();
     private bool _closed;
 
-    private DriveHistory(string path, IReadOnlyList<NvmeSubsystem> subsystems, HistoryRecords before, ServeLog log)
+    private DriveHistory(
+        string path, IStorage fileLock, IReadOnlyList<NvmeSubsystem> subsystems, HistoryRecords before, ServeLog log)
     {
         _path = path;
+        _fileLock = fileLock;
         _subsystems = subsystems;
         _before = before;
         _log = log;
@@ -69,10 +75,25 @@ internal sealed class DriveHistory : IAsyncDisposable
         => settings.NvmeHistory ?? (settings.NamespaceDir is { } folder ? Path.Combine(folder, FileName) : null);
 
     /// <summary>Reads a file, which need not exist, and continues the totals and events of the subsystems.</summary>
-    /// <exception cref="ToolException">The file is invalid, or cannot be written.</exception>
+    /// <exception cref="ToolException">The file is invalid, cannot be written, or is in use by another server.</exception>
     public static DriveHistory Open(string path, IReadOnlyList<NvmeSubsystem> subsystems, ServeLog log)
     {
-        var history = new DriveHistory(path, subsystems, Load(path), log);
+        // the file itself is replaced: a lock of it would be lost
+        var fileLock = ImageOpener.OpenFile(path + LockEnding, readOnly: false, create: true);
+        try
+        {
+            return Open(path, fileLock, subsystems, log);
+        }
+        catch
+        {
+            fileLock.DisposeAsync().AsTask().GetAwaiter().GetResult();
+            throw;
+        }
+    }
+
+    private static DriveHistory Open(string path, IStorage fileLock, IReadOnlyList<NvmeSubsystem> subsystems, ServeLog log)
+    {
+        var history = new DriveHistory(path, fileLock, subsystems, Load(path), log);
         foreach (var subsystem in subsystems)
         {
             if (history._before.Subsystems.FirstOrDefault(s => s.Nqn == subsystem.Nqn) is not { } before)
@@ -107,6 +128,7 @@ internal sealed class DriveHistory : IAsyncDisposable
     {
         await _timer.DisposeAsync();
         Save(isRunning: false);
+        await _fileLock.DisposeAsync();
     }
 
     private static HistoryRecords Load(string path)

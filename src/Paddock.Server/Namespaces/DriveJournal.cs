@@ -1,4 +1,6 @@
 using Paddock.Nvme;
+using Paddock.Server.Disks;
+using Paddock.Server.Listeners;
 using Paddock.Server.Live;
 
 namespace Paddock.Server.Namespaces;
@@ -9,14 +11,20 @@ internal static class DriveJournal
     // of the control socket, commands that only ask are not recorded
     private static readonly string[] _asking = ["status", "watch", "snapshot list"];
 
-    /// <summary>Follows the events of a server.</summary>
-    public static void Follow(RecentEvents events, NvmeTarget target) => events.Added += e =>
+    /// <summary>Follows the events of a server. Those of an image are recorded where it is a namespace; others are common to all.</summary>
+    public static void Follow(RecentEvents events, NvmeSubsystems subsystems) => events.Added += e =>
     {
-        foreach (var subsystem in target.Subsystems)
+        bool isOfImage = e.Facts.TryGetValue("image", out string? image);
+        var concerned = isOfImage ? subsystems.Namespaces.Where(n => IsOf(n.Disk, image!)).Select(n => n.Subsystem).Distinct()
+            : subsystems.Target.Subsystems;
+        foreach (var subsystem in concerned)
         {
             Record(subsystem, e);
         }
     };
+
+    // events have the name of the disk, or that of its file
+    private static bool IsOf(ServedDisk disk, string image) => disk.Name == image || disk.Filename == image;
 
     private static void Record(NvmeSubsystem subsystem, LiveEvent happened)
     {

@@ -190,7 +190,7 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
             }
 
             _log.Write("warning", ("image", path), ("reason", "a namespace could not be created: " + e.Message));
-            throw e as BlockException ?? new BlockException(BlockError.Io, e.Message);
+            throw e as BlockException ?? e.InnerException as BlockException ?? Errno.Translate(e, $"'{path}' cannot be created");
         }
     }
 
@@ -237,7 +237,7 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
         }
 
         _disks.Remove(entry.Disk);
-        await entry.Disk.CloseAsync();
+        await entry.Disk.RemoveAsync();
         string path = Path.Combine(_folder, entry.Record.File);
         try
         {
@@ -343,7 +343,7 @@ internal sealed class NamespaceDirectory : INamespaceManager, IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw e as BlockException ?? new BlockException(BlockError.Io, e.Message);
+            throw e as BlockException ?? Errno.Translate(e, $"'{Path.Combine(_folder, NamespaceRecords.FileName)}' cannot be written");
         }
     }
 

@@ -41,6 +41,14 @@ public sealed class DriveHistoryTests : IDisposable
     }
 
     [Fact]
+    public async Task Second_server_with_the_same_file_is_refused()
+    {
+        await using var server = await StartAsync();
+        var failure = await Assert.ThrowsAsync<ToolException>(StartAsync);
+        Assert.Contains("lock", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Server_that_was_killed_is_an_unsafe_shutdown()
     {
         await using (var server = await StartAsync())

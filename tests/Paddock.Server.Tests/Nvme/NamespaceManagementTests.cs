@@ -213,12 +213,12 @@ public sealed class NamespaceManagementTests : IDisposable
         using var second = Connect(server);
         second.Run(AdminOpcode.SetFeatures, 0, 0x0B, 1 << 8);
         second.Post(AdminOpcode.AsyncEventRequest);
-        Create(first, 2048);
-        byte[] shared = Template(2048, 2048, 0);
-        shared[30] = 1;
-        Assert.Equal(2ul, first.Send(AdminOpcode.NamespaceManagement, shared).Result);
+        Create(first, 2048, isPrivate: true);
+        Assert.Equal(2u, Create(first, 2048).Id);
         Assert.Equal(NvmeStatus.Success, Attach(first, 1, first.Controller));
         Assert.Equal(NvmeStatus.NamespaceIsPrivate, Attach(first, 1, second.Controller));
+        using var third = Connect(server);
+        Assert.Empty(List(third, 0x02));
         Assert.Equal(NvmeStatus.ControllerListInvalid, Attach(first, 2));
         Assert.Equal(NvmeStatus.ControllerListInvalid, Attach(first, 2, 0xFFF0));
         Assert.Equal(NvmeStatus.Success, Attach(first, 2, first.Controller, second.Controller));
@@ -368,12 +368,17 @@ public sealed class NamespaceManagementTests : IDisposable
         WriteUInt64LittleEndian(template, blocks);
         WriteUInt64LittleEndian(template.AsSpan(8), capacity);
         template[26] = format;
+
+        // shared: several controllers of a host have it
+        template[30] = 1;
         return template;
     }
 
-    private static (NvmeStatus Status, uint Id) Create(RawAdmin admin, ulong blocks, byte format = 0)
+    private static (NvmeStatus Status, uint Id) Create(RawAdmin admin, ulong blocks, byte format = 0, bool isPrivate = false)
     {
-        var completion = admin.Send(AdminOpcode.NamespaceManagement, Template(blocks, blocks, format));
+        byte[] template = Template(blocks, blocks, format);
+        template[30] = isPrivate ? (byte)0 : (byte)1;
+        var completion = admin.Send(AdminOpcode.NamespaceManagement, template);
         return (completion.Status, (uint)completion.Result);
     }
 
