@@ -54,10 +54,39 @@ internal sealed class RbdSuccession : IAsyncDisposable
     /// <summary>Looks at the lock, asks its holder, and fences it if it does not answer for the second time.</summary>
     public async Task<SuccessionState> LookAsync()
     {
+        var state = await JudgeAsync();
+        if (state == SuccessionState.Free)
+        {
+            (_silent, Owner) = (0, null);
+        }
+
+        return state;
+    }
+
+    /// <summary>Waits for a sign that the owner is closing the image.</summary>
+    /// <param name="limit">How long at most.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>Whether there was one.</returns>
+    public async Task<bool> IsChangedAsync(TimeSpan limit, CancellationToken cancellationToken)
+    {
+        var changed = _probe.Changed.Task;
+        return await Task.WhenAny(changed, Task.Delay(limit, _clock, cancellationToken)) == changed
+            || (cancellationToken.IsCancellationRequested ? throw new OperationCanceledException(cancellationToken) : false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _probe.DisposeAsync();
+        _object.Dispose();
+        await _lock.DisposeAsync();
+    }
+
+    private async Task<SuccessionState> JudgeAsync()
+    {
         long client = (await _lock.ReadHolderAsync()).Client;
         if (client == 0)
         {
-            Owner = null;
             return SuccessionState.Free;
         }
 
@@ -89,25 +118,6 @@ internal sealed class RbdSuccession : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits for a sign that the owner is closing the image.</summary>
-    /// <param name="limit">How long at most.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>Whether there was one.</returns>
-    public async Task<bool> IsChangedAsync(TimeSpan limit, CancellationToken cancellationToken)
-    {
-        var changed = _probe.Changed.Task;
-        return await Task.WhenAny(changed, Task.Delay(limit, _clock, cancellationToken)) == changed
-            || (cancellationToken.IsCancellationRequested ? throw new OperationCanceledException(cancellationToken) : false);
-    }
-
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        await _probe.DisposeAsync();
-        _object.Dispose();
-        await _lock.DisposeAsync();
-    }
-
     // from here on the owner, if it runs after all, cannot prolong its lease without removing the doubt
     private async Task DoubtAsync(RbdOwner owner)
     {
@@ -117,7 +127,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
     private async Task<bool> FenceAsync(RbdOwner owner)
     {
-        (_silent, Owner) = (0, null);
+        _silent = 0;
         if (!await _lock.BreakAsync(owner))
         {
             return false;
