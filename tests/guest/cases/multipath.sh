@@ -30,6 +30,7 @@ follow() {
         [ -n "$now" ] && [ "$now" != "$active" ] || continue
         echo "$(cut -d. -f1 /proc/uptime) $now" >>/tmp/states
         [ -z "$active" ] || {
+            
             nvme disconnect -d "$(awk -v p="$active" '$1 == p { print $3 }' /tmp/now)" >/dev/null 2>&1
             path "$active" || cat /tmp/log
             echo $(($(cat /tmp/count) + 1)) >/tmp/count
