@@ -76,8 +76,8 @@ internal sealed class AnaGroup
     }
 
     /// <summary>
-    /// Reports a state before it takes effect, and completes when the hosts have read it and have stopped sending commands, or at the limit.
-    /// Commands run as before meanwhile.
+    /// Reports a state before it takes effect, and completes when the hosts have read it and have stopped sending commands, or at the
+    /// limit. Commands run as before meanwhile.
     /// </summary>
     /// <remarks>
     /// Linux keeps queues of writes to zones for each path. What is in them when commands are refused comes back behind later writes, and

@@ -52,7 +52,7 @@ echo "WRITING"
 end=$((SECONDS + ${MULTIPATH_SECONDS:-600}))
 until [ "$(cat /tmp/count)" -ge "$handovers" ]; do
     [ $SECONDS -lt $end ] || trouble "$(cat /tmp/count) hand-overs in ${MULTIPATH_SECONDS:-600} s, expected $handovers"
-    fio --name=multipath --directory=/mnt/t --numjobs=2 --size=4M --rw=randwrite --bs=16k --ioengine=libaio --iodepth=4 --direct=1 --fsync=16 \
+    fio --name=multipath --directory=/mnt/t --numjobs=2 --size=4M --rw=randwrite --bs=16k --ioengine=psync --end_fsync=1 \
         --verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting >/tmp/fio 2>&1 || { grep -iE "err|verify|fio:" /tmp/fio | head -4; trouble "fio"; }
     dd if=/dev/urandom of=/mnt/t/more$((passes % 3)) bs=1M count=2 2>/dev/null || trouble write
     sync || trouble sync
