@@ -18,12 +18,15 @@ internal enum SuccessionState
 }
 
 /// <summary>
-/// Observes the owner of an image, and fences one that does not answer: two questions in turn that the cluster has certainly passed on. The
-/// owner's client is blocklisted before its lock is broken, and what it may still answer from memory is over when the image is free.
+/// Observes the owner of an image, and fences one that does not answer questions that the cluster has certainly passed on. The owner's
+/// client is blocklisted before its lock is broken, and what it may still answer from memory is over when the image is free.
 /// </summary>
 internal sealed class RbdSuccession : IAsyncDisposable
 {
-    private const int SignsOfDeath = 2, Busy = -16;
+    // more are needed of an owner that has never answered here: the cluster may have been disturbed just before
+    private const int SignsOfDeath = 2, SignsOfDeathAtFirst = 4;
+
+    private const int Busy = -16;
 
     private readonly RbdTarget _target;
     private readonly RbdCluster _cluster;
@@ -31,6 +34,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
     private readonly OwnerProbe _probe;
     private readonly RbdLock _lock;
     private readonly nint _image;
+    private bool _hasAnswered;
     private int _silent;
     private long _doubted;
 
@@ -110,7 +114,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
         if (Owner?.Id != client)
         {
-            (_silent, _doubted) = (0, 0);
+            (_silent, _doubted, _hasAnswered) = (0, 0, false);
             Owner = await FindOwnerAsync();
         }
 
@@ -121,15 +125,19 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
         switch (await _probe.AskAsync(owner.Id))
         {
-            case OwnerSign.Silent when ++_silent >= SignsOfDeath:
+            case OwnerSign.Silent when ++_silent >= (_hasAnswered ? SignsOfDeath : SignsOfDeathAtFirst):
                 return await FenceAsync(owner) ? SuccessionState.Free : SuccessionState.Owned;
             case OwnerSign.Silent:
-                await DoubtAsync(owner);
+                // written once: if it is there at the end, the lease was not renewed since
+                await (_silent == 1 ? DoubtAsync(owner) : Task.CompletedTask);
                 return SuccessionState.Suspected;
             case OwnerSign.NoLease:
                 // the cluster's own judgement, after its timeout for watches; whoever opens the image then breaks the lock
                 _silent = 0;
                 return await Task.Run(() => _lock.IsAlive(owner, isOwn: false)) ? SuccessionState.Owned : SuccessionState.Free;
+            case OwnerSign.Answered:
+                _hasAnswered = true;
+                goto default;
             default:
                 _silent = 0;
                 return SuccessionState.Owned;
