@@ -38,9 +38,12 @@ public partial class ArchitectureTests
         ["Testing"] = ["Block", "Zones"],
         ["Testing.Protocols"] = ["Block", "Faults", "Posix", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "VfioUser",
             "Testing"],
-        ["Sim"] = ["Block", "Faults", "Zones", "Crypto", "Qcow2", "Testing"],
+        // servers that hand over an image in a cluster
+        ["Sim"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Images", "Testing"],
         // the sources of the vfio-user client are compiled into both
         ["Bench"] = ["Block", "Posix", "Crypto", "Qcow2", "Serving", "Nvme", "VfioUser", "Testing.Protocols"],
+        // a client of servers that are processes of their own
+        ["Handover"] = ["Block", "Images", "Cli"],
         // faults stand for errors of the system, by its numbers
         ["Faults.Tests"] = ["Posix"],
         ["Qcow2.Tests"] = ["Posix", "Faults"],
@@ -51,11 +54,11 @@ public partial class ArchitectureTests
         ["VfioUser.Tests"] = ["Testing.Protocols", "Faults", "Qcow2"],
         ["Crypto.Tests"] = ["Testing.Protocols", "Posix"],
         // names are used with every tool
-        ["Rbd.Tests"] = ["Testing.Protocols", "Cli", "Compat", "Images", "Qcow2"],
+        ["Rbd.Tests"] = ["Testing.Protocols", "Cli", "Compat", "Images", "Qcow2", "Handover"],
         ["Compat.Tests"] = ["Testing.Protocols"],
         ["Server.Tests"] = ["Testing.Protocols"],
         ["Web.Tests"] = ["Testing.Protocols"],
-        ["Cli.Tests"] = ["Testing.Protocols"],
+        ["Cli.Tests"] = ["Testing.Protocols", "Handover"],
         ["House.Tests"] = ["Cli", "Block"],
         // the generator of the documentation asks the command lines
         ["Docs"] = ["Cli", "Compat"],

@@ -142,6 +142,32 @@ public class MultipathTests
         Assert.Contains("may be lost", e.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Silent_server_is_left_when_another_takes_over()
+    {
+        await using var servers = await TwoServers.StartAsync();
+        await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        await disk.WriteAsync(0, new byte[4096]);
+        servers.First.Freeze(true);
+        Task[] all =
+        [
+            disk.ReadAsync(0, new byte[4096]).AsTask(), disk.WriteAsync(4096, new byte[4096]).AsTask(),
+            disk.WriteAsync(8192, new byte[4096]).AsTask(),
+        ];
+        var append = disk.Zones!.AppendAsync(1 << 20, new byte[4096]).AsTask();
+        servers.Second.Group.SetState(AnaState.Optimized);
+        await Task.WhenAll(all).WaitAsync(Patience);
+        Assert.Contains("not known", (await Assert.ThrowsAsync<BlockException>(() => append)).Message, StringComparison.Ordinal);
+        Assert.Equal(8192, servers.Second.Namespace.Statistics.BytesWritten);
+        Assert.Contains(
+            "may be lost", (await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync().AsTask())).Message, StringComparison.Ordinal);
+
+        // what it was sent reaches the first server late: it has lost the disk by then
+        servers.First.Group.LoseAccess();
+        servers.First.Freeze(false);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -11,6 +11,7 @@ public sealed class Relay : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Socket> _sockets = [];
     private readonly Task _accepting;
+    private volatile TaskCompletionSource? _frozen;
 
     /// <param name="target">Server port on the loopback.</param>
     public Relay(int target)
@@ -27,6 +28,17 @@ public sealed class Relay : IAsyncDisposable
 
     /// <summary>Server port; 0: new connections are closed at once.</summary>
     public int Target { get; set; }
+
+    /// <summary>Stops forwarding, as a server that is stopped does not answer; connections stay.</summary>
+    public void Freeze() => _frozen ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Forwards again, first what has been held back.</summary>
+    public void Thaw()
+    {
+        var frozen = _frozen;
+        _frozen = null;
+        frozen?.TrySetResult();
+    }
 
     /// <summary>Closes all current connections.</summary>
     public void Cut()
@@ -46,6 +58,7 @@ public sealed class Relay : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
+        Thaw();
 
         // stop the loop before the listener: it may be between two accepts, or add a connection after a cut
         await _accepting;
@@ -98,7 +111,7 @@ public sealed class Relay : IAsyncDisposable
         _ = PumpAsync(to, from);
     }
 
-    private static async Task PumpAsync(Socket from, Socket to)
+    private async Task PumpAsync(Socket from, Socket to)
     {
         byte[] buffer = new byte[64 << 10];
         try
@@ -106,6 +119,7 @@ public sealed class Relay : IAsyncDisposable
             int got;
             while ((got = await from.ReceiveAsync(buffer)) > 0)
             {
+                await (_frozen?.Task ?? Task.CompletedTask);
                 for (int sent = 0; sent < got;)
                 {
                     sent += await to.SendAsync(buffer.AsMemory(sent, got - sent));

@@ -37,7 +37,8 @@ internal sealed class HostLink : IAsyncDisposable
     private volatile Route _route;
     private HostPath _path;
     private ulong _run;
-    private int _incarnation, _failures;
+    private BlockException? _failure;
+    private int _incarnation, _failures, _disposed;
     private volatile bool _wasRefused;
 
     private HostLink(TimeSpan reconnectTime, KnownNamespaces namespaces, PathSignal signal, HostPath[] paths, HostPath first)
@@ -173,7 +174,7 @@ internal sealed class HostLink : IAsyncDisposable
             if (failures != _failures)
             {
                 // another caller tried on behalf of all waiters
-                throw Lost();
+                throw new BlockException(_failure!.Error, _failure.Message, _failure);
             }
 
             if (generation == Generation)
@@ -185,9 +186,10 @@ internal sealed class HostLink : IAsyncDisposable
         {
             throw new BlockException(BlockError.Cancelled, "the host was closed", e);
         }
-        catch (BlockException)
+        catch (BlockException e)
         {
             _failures++;
+            _failure = e;
             throw;
         }
         finally
@@ -210,6 +212,11 @@ internal sealed class HostLink : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
         await _stop.CancelAsync();
         await Task.WhenAll(_background);
         await _choosing.AcquireAsync();
@@ -260,7 +267,7 @@ internal sealed class HostLink : IAsyncDisposable
         await _path.RestAsync(DrainLimit);
         if (_stop.IsCancellationRequested || (_reconnectTime <= TimeSpan.Zero && !_paths.Any(static p => p.IsUsable)))
         {
-            throw Lost();
+            throw _paths.Any(static p => p.IsConnected) ? NoPath() : Lost();
         }
 
         long started = TimeProvider.System.GetTimestamp();

@@ -20,6 +20,9 @@ internal sealed class DiskOwnership
 {
     private static readonly TimeSpan BusyPause = TimeSpan.FromMilliseconds(20), FailurePause = TimeSpan.FromSeconds(1);
 
+    // for clients that read about the hand-over; requests are served meanwhile
+    private static readonly TimeSpan NoticeLimit = TimeSpan.FromMilliseconds(500);
+
     private readonly ServedDisk _disk;
     private readonly ImageOpener _opener;
     private readonly IReadOnlyList<IListener> _listeners;
@@ -73,7 +76,7 @@ internal sealed class DiskOwnership
         Announce();
         if (_waits)
         {
-            _log.Write(DiskStateNames.NameOf(_disk.State), ("image", _disk.Filename));
+            _log.Write(DiskStateNames.NameOf(_disk.State), ("image", _disk.Settings.Path));
         }
 
         _running = Task.Run(RunAsync);
@@ -111,7 +114,7 @@ internal sealed class DiskOwnership
             var taken = Stopwatch.GetElapsedTime(start);
             _notBefore = Stopwatch.GetTimestamp() + (long)(Courtesy.TotalSeconds * Stopwatch.Frequency);
             _released.TrySetResult();
-            _log.Write("handed over", ("image", _disk.Filename), ("ms", Milliseconds(taken)));
+            _log.Write("handed over", ("image", _disk.Settings.Path), ("ms", Milliseconds(taken)));
             return why is null ? taken : throw new ToolException($"'{_disk.Name}' was released, but closing it failed: {why}");
         }
         finally
@@ -150,6 +153,8 @@ internal sealed class DiskOwnership
 
         try
         {
+            var notice = Left() < NoticeLimit ? Left() : NoticeLimit;
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, notice)));
             Announce(DiskState.Standby);
 
             // a request that a rule holds would reach the disk after the next take-over
@@ -256,7 +261,7 @@ internal sealed class DiskOwnership
             string why = _owned?.LossReason ?? "unknown reason";
             var image = _disk.Deactivate(_waits ? DiskState.Standby : DiskState.Lost, $"'{_disk.Name}' was taken over: {why}");
             Announce(DiskState.Lost);
-            _log.Write("ownership lost", ("image", _disk.Filename), ("reason", why));
+            _log.Write("ownership lost", ("image", _disk.Settings.Path), ("reason", why));
             foreach (var listener in _listeners)
             {
                 listener.Disconnect(_disk);
@@ -314,7 +319,7 @@ internal sealed class DiskOwnership
             if (e.Message != _failure)
             {
                 _failure = e.Message;
-                _log.Write("take-over failed", ("image", _disk.Filename), ("reason", e.Message));
+                _log.Write("take-over failed", ("image", _disk.Settings.Path), ("reason", e.Message));
             }
 
             await Task.Delay(FailurePause, _stopping.Token);
@@ -355,7 +360,7 @@ internal sealed class DiskOwnership
 
             Announce();
             _log.Write(
-                "taken over", ("image", _disk.Filename), ("bytes", _disk.Device.Length.ToString(CultureInfo.InvariantCulture)),
+                "taken over", ("image", _disk.Settings.Path), ("bytes", _disk.Device.Length.ToString(CultureInfo.InvariantCulture)),
                 ("ms", Milliseconds(Stopwatch.GetElapsedTime(start))));
         }
         finally

@@ -110,6 +110,19 @@ internal sealed class TwoServers : IAsyncDisposable
         /// <summary>Lets commands in.</summary>
         public void Admit() => Namespace.Closing.End();
 
+        /// <summary>Makes the server silent, or lets it answer again; its connections stay.</summary>
+        public void Freeze(bool isFrozen)
+        {
+            if (isFrozen)
+            {
+                _relay.Freeze();
+            }
+            else
+            {
+                _relay.Thaw();
+            }
+        }
+
         /// <summary>Whether the network reaches the server. Current connections end.</summary>
         public void Connect(bool isReachable)
         {

@@ -1,0 +1,103 @@
+namespace Paddock.Rbd;
+
+/// <summary>What a question to the owner of an image has shown.</summary>
+internal enum OwnerSign
+{
+    /// <summary>The owner runs.</summary>
+    Answered,
+
+    /// <summary>The cluster has passed the question on, and the owner has not answered in time.</summary>
+    Silent,
+
+    /// <summary>Nothing is shown: the cluster is slow, or was until now.</summary>
+    Unclear,
+
+    /// <summary>The owner cannot be asked: it is not Paddock, or has no right to watch an object of its own.</summary>
+    NoLease,
+}
+
+/// <summary>
+/// Asks the owner of an image whether it runs. Whoever asks watches the same object and must have its own answer counted, or the question
+/// proves nothing: an OSD that is stopped, restarted or slow delays both.
+/// </summary>
+/// <param name="owner">The object; owned by the caller.</param>
+/// <param name="clock">Counts nanoseconds.</param>
+internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyncDisposable
+{
+    // the cluster counts in whole seconds
+    private const ulong TimeoutMilliseconds = 1000;
+
+    private const int NotPermitted = -1, NoAccess = -13;
+
+    // a quick answer takes a millisecond, and the cluster reports a missing one after its timeout
+    private static readonly long SlowAnswer = Nanoseconds(0.5), SlowSilence = Nanoseconds(1.7), Settling = Nanoseconds(5);
+
+    private IAsyncDisposable? _watch;
+    private volatile bool _isWatchLost;
+    private long _settled;
+
+    /// <summary>Completes when the object was removed: the image is being closed.</summary>
+    public TaskCompletionSource Changed { get; private set; } = NewChange();
+
+    /// <summary>Asks, for at most about a second unless the cluster is slow; one call at a time.</summary>
+    /// <param name="client">Number of the owner.</param>
+    public async Task<OwnerSign> AskAsync(long client)
+    {
+        int watched = await WatchAsync();
+        if (watched < 0)
+        {
+            // neither the object nor the right to watch it
+            return watched is RbdErrors.NotFoundResult or NotPermitted or NoAccess ? OwnerSign.NoLease : OwnerSign.Unclear;
+        }
+
+        long sent = clock.GetTimestamp();
+        var reply = await owner.NotifyAsync(TimeoutMilliseconds);
+        long now = clock.GetTimestamp();
+        if (reply?.Answered.Contains(owner.ClientId) != true)
+        {
+            _settled = now + Settling;
+            return OwnerSign.Unclear;
+        }
+
+        bool isSilent = reply.Silent.Contains(client) && !reply.Answered.Contains(client);
+        if (now - sent > (reply.Silent.Count > 0 ? SlowSilence : SlowAnswer))
+        {
+            _settled = now + Settling;
+        }
+
+        return isSilent ? now < _settled ? OwnerSign.Unclear : OwnerSign.Silent
+            : reply.Answered.Contains(client) ? OwnerSign.Answered : OwnerSign.NoLease;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _watch?.DisposeAsync() ?? default;
+
+    private static long Nanoseconds(double seconds) => (long)(seconds * 1e9);
+
+    private static TaskCompletionSource NewChange() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private async Task<int> WatchAsync()
+    {
+        if (_isWatchLost)
+        {
+            _isWatchLost = false;
+            Changed = NewChange();
+            await (_watch?.DisposeAsync() ?? default);
+            _watch = null;
+        }
+
+        if (_watch is not null)
+        {
+            return 0;
+        }
+
+        (_watch, int result) = await owner.WatchAsync(OnWatchLost);
+        return result;
+    }
+
+    private void OnWatchLost()
+    {
+        _isWatchLost = true;
+        Changed.TrySetResult();
+    }
+}

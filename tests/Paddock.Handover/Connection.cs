@@ -1,0 +1,59 @@
+using Paddock.Block;
+using Paddock.Images;
+
+namespace Paddock.Handover;
+
+/// <summary>The namespaces of one server, without a reconnect: whatever fails, fails.</summary>
+/// <param name="Node">The server.</param>
+/// <param name="Start">Which start of it.</param>
+/// <param name="Plain">The conventional zones.</param>
+/// <param name="Zoned">The sequential zones.</param>
+internal sealed record Connection(ServerNode Node, int Start, IBlockDevice Plain, IBlockDevice Zoned)
+{
+    /// <summary>Connects, and reads a block of each namespace.</summary>
+    /// <exception cref="Exception">The server does not serve the image.</exception>
+    public static async Task<Connection> OpenAsync(ServerNode node, TimeSpan limit)
+    {
+        using var time = new CancellationTokenSource(limit);
+        int start = node.Starts;
+        var opened = new List<IBlockDevice>();
+        try
+        {
+            for (int ns = 1; ns <= 2; ns++)
+            {
+                string name = $"nvme+tcp://127.0.0.1:{node.Port}/{Lane.Nqn}?ns={ns}&reconnect=0";
+                var disk = await Disk.OpenAsync(name, new DiskOptions { Format = "raw" }, time.Token).WaitAsync(limit);
+                opened.Add(disk);
+                await disk.ReadAsync(0, new byte[Pattern.Block], time.Token).AsTask().WaitAsync(limit);
+            }
+
+            return new Connection(node, start, opened[0], opened[1]);
+        }
+        catch
+        {
+            Close(opened);
+            throw;
+        }
+    }
+
+    /// <summary>Closes it in the background: a server that is stopped answers nothing.</summary>
+    public void Close() => Close([Plain, Zoned]);
+
+    private static void Close(IEnumerable<IBlockDevice> devices)
+    {
+        foreach (var device in devices)
+        {
+            _ = Task.Run(async () =>
+            {
+                try
+                {
+                    await device.DisposeAsync();
+                }
+                catch (IOException)
+                {
+                    // the connection is lost
+                }
+            });
+        }
+    }
+}
