@@ -17,7 +17,7 @@ internal sealed class RbdLease : IAsyncDisposable
     /// <summary>How long a confirmation lasts, and how long a taker waits; the latter with a margin for clocks that differ.</summary>
     public static readonly TimeSpan Term = TimeSpan.FromSeconds(1), TermOfOthers = TimeSpan.FromSeconds(1.1);
 
-    // the second shows a lock that was taken by hand without blocklisting: nothing else reports that while there are no requests
+    // in the second the lock is looked at as well: nothing else shows that it was taken by hand, without blocklisting
     private static readonly TimeSpan UsedPeriod = TimeSpan.FromMilliseconds(300), IdlePeriod = TimeSpan.FromSeconds(2);
 
     private readonly RbdCluster _cluster;
@@ -31,7 +31,7 @@ internal sealed class RbdLease : IAsyncDisposable
     private bool _hasRecord;
     private volatile bool _isWatchLost, _isUsed;
     private bool _isEnding;
-    private long _confirmed;
+    private long _confirmed, _lockRead;
     private Task _checking = Task.CompletedTask;
 
     private RbdLease(RbdCluster cluster, string id, RbdOwner self, OwnershipLoss loss)
@@ -168,6 +168,11 @@ internal sealed class RbdLease : IAsyncDisposable
             isConfirmed = _hasRecord ? await CheckRecordAsync() : await CheckLockAsync();
         }
 
+        if (isConfirmed && BootClock.Now - _lockRead > Nanoseconds(IdlePeriod))
+        {
+            isConfirmed = await CheckLockAsync();
+        }
+
         if (_isWatchLost && isConfirmed)
         {
             _isWatchLost = false;
@@ -218,6 +223,7 @@ internal sealed class RbdLease : IAsyncDisposable
             return false;
         }
 
+        _lockRead = sent;
         if (!_hasRecord)
         {
             Volatile.Write(ref _confirmed, sent);

@@ -68,10 +68,43 @@ internal sealed class RbdSuccession : IAsyncDisposable
     /// <summary>Looks at the lock, asks its holder, and fences it if it does not answer for the second time.</summary>
     public async Task<SuccessionState> LookAsync()
     {
+        var state = await JudgeAsync();
+        if (state == SuccessionState.Free)
+        {
+            (_silent, Owner) = (0, null);
+        }
+
+        return state;
+    }
+
+    /// <summary>Waits for a sign that the owner is closing the image.</summary>
+    /// <param name="limit">How long at most.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>Whether there was one.</returns>
+    public async Task<bool> IsChangedAsync(TimeSpan limit, CancellationToken cancellationToken)
+    {
+        var changed = _probe.Changed.Task;
+        return await Task.WhenAny(changed, Task.Delay(limit, cancellationToken)) == changed
+            || (cancellationToken.IsCancellationRequested ? throw new OperationCanceledException(cancellationToken) : false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _probe.DisposeAsync();
+        await Task.Run(() =>
+        {
+            _ = LibRbd.Close(_image);
+            _object.Dispose();
+            _cluster.Dispose();
+        });
+    }
+
+    private async Task<SuccessionState> JudgeAsync()
+    {
         long client = (await _lock.ReadHolderAsync()).Client;
         if (client == 0)
         {
-            Owner = null;
             return SuccessionState.Free;
         }
 
@@ -103,29 +136,6 @@ internal sealed class RbdSuccession : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits for a sign that the owner is closing the image.</summary>
-    /// <param name="limit">How long at most.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>Whether there was one.</returns>
-    public async Task<bool> IsChangedAsync(TimeSpan limit, CancellationToken cancellationToken)
-    {
-        var changed = _probe.Changed.Task;
-        return await Task.WhenAny(changed, Task.Delay(limit, cancellationToken)) == changed
-            || (cancellationToken.IsCancellationRequested ? throw new OperationCanceledException(cancellationToken) : false);
-    }
-
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        await _probe.DisposeAsync();
-        await Task.Run(() =>
-        {
-            _ = LibRbd.Close(_image);
-            _object.Dispose();
-            _cluster.Dispose();
-        });
-    }
-
     // from here on the owner, if it runs after all, cannot prolong its lease without removing the doubt
     private async Task DoubtAsync(RbdOwner owner)
     {
@@ -135,7 +145,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
     private async Task<bool> FenceAsync(RbdOwner owner)
     {
-        (_silent, Owner) = (0, null);
+        _silent = 0;
         if (!await BreakAsync(owner))
         {
             return false;
