@@ -24,7 +24,9 @@ internal sealed class RangeEraser(
         await ErasePartAsync(lastWhole, end);
     }
 
-    /// <summary>Erases a range that will be written again. In a thin storage, clusters stay mapped: those writes then change no table.</summary>
+    /// <summary>
+    /// Erases a range that will be written again. In a thin storage, clusters stay mapped: those writes then change no table.
+    /// </summary>
     public ValueTask EmptyAsync(GuestOffset start, GuestOffset end)
         => ThinStorage.Is(data.Storage) && !data.IsEncrypted && !_geometry.HasSubclusters ? ZeroAsync(start, end) : EraseAsync(start, end);
 
