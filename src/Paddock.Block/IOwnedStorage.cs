@@ -13,6 +13,22 @@ internal interface IOwnedStorage
     string? LossReason { get; }
 }
 
+/// <summary>
+/// An owned storage whose owner is judged by a clock: after it was stopped for a while, it cannot know whether it is the owner still, and
+/// must not answer from memory until it does.
+/// </summary>
+internal interface ILeasedStorage : IOwnedStorage
+{
+    /// <summary>Whether this process is certainly the owner at this moment.</summary>
+    bool IsConfirmed { get; }
+
+    /// <summary>Completes when this process was certainly the owner at some time since the call.</summary>
+    /// <exception cref="BlockException">
+    /// Ownership is lost (<see cref="BlockError.NotOwner"/>), or cannot be confirmed: the storage does not answer.
+    /// </exception>
+    ValueTask ConfirmAsync();
+}
+
 /// <summary>Finds the owned storage under decorators.</summary>
 internal static class OwnedStorage
 {

@@ -3,6 +3,7 @@ using Paddock.Images.Filters;
 using Paddock.Images.Nodes;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Images;
 
@@ -15,7 +16,10 @@ public enum BackingPolicy
     /// </summary>
     Any,
 
-    /// <summary>Files in the image's own directory. A data file's name is relative to it.</summary>
+    /// <summary>
+    /// Files in the image's own directory; for an image in RBD, images in its pool and namespace, as the same user. A data file's name is
+    /// relative to the directory.
+    /// </summary>
     SameDirectory,
 
     /// <summary>No backing files and no data files.</summary>
@@ -51,6 +55,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
 
     private HashSet<string> _files = [];
     private FileFacts? _current;
+    private RbdTarget? _currentInRbd;
     private NodeCount _nodes = new();
     private Dictionary<string, ThrottleGroup> _groups = [];
     private HashSet<string> _configurations = [];
@@ -81,7 +86,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
     }
 
     /// <summary>The next image of the chain begins.</summary>
-    public void Begin() => _current = null;
+    public void Begin() => (_current, _currentInRbd) = (null, null);
 
     /// <summary>The chain as it is now, for one of several images that lie side by side on it: none of them is below another.</summary>
     public ImageChain Branch()
@@ -90,6 +95,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
             Tables = Tables,
             _files = [.. _files],
             _current = _current,
+            _currentInRbd = _currentInRbd,
             _nodes = _nodes,
             _groups = _groups,
             _configurations = _configurations,
@@ -124,6 +130,9 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         _current = file;
     }
 
+    /// <summary>The image that begins is in RBD.</summary>
+    public void Enter(RbdTarget target) => _currentInRbd = target;
+
     /// <summary>Takes an image's file in.</summary>
     /// <exception cref="BlockException">It is in the chain already.</exception>
     public void Enter(FileFacts file)
@@ -144,6 +153,11 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         if (policy == BackingPolicy.Any)
         {
             return file => EnterStored(file, name);
+        }
+
+        if (policy == BackingPolicy.SameDirectory && format is (null or FormatProbe.Raw or FormatProbe.Qcow2) && IsInSamePool(name))
+        {
+            return static _ => { };
         }
 
         // a path is refused even if it leads to the same directory: such a name means that directory, not the image's
@@ -192,6 +206,21 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
     public string PathOfDataFile(string name, string image)
         => policy == BackingPolicy.Any || name.StartsWith('/') ? name : image[..(image.LastIndexOf('/') + 1)] + name;
 
+    // the cluster may be another one if the configuration is; options of Ceph are rejected when the name is opened
+    private bool IsInSamePool(string name)
+    {
+        try
+        {
+            return _currentInRbd is { } own && RbdTarget.IsName(name) && RbdTarget.Parse(name) is var other
+                && (own.Pool, own.Namespace, own.User, own.ConfigurationFile)
+                    == (other.Pool, other.Namespace, other.User, other.ConfigurationFile);
+        }
+        catch (FormatException)
+        {
+            return false;
+        }
+    }
+
     private string WithoutOwnDirectory(string name)
         => acceptsOwnPath && _current is { } file && file.Directory.TrimEnd('/') + "/" is var own
             && name.StartsWith(own, StringComparison.Ordinal) ? name[own.Length..] : name;
@@ -208,11 +237,12 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
 
     private BlockException Forbidden(string what, string name)
     {
-        string image = _current is { } file ? $"'{file.RealPath}'" : "the image";
+        string image = _current is { } file ? $"'{file.RealPath}'" : _currentInRbd is { } target ? $"'{target}'" : "the image";
+        string allowed = _currentInRbd is null ? "a file in the image's own directory" : "an image in the same pool, with the same user";
         return new(
             BlockError.NotPermitted,
             policy == BackingPolicy.None ? $"{image} names the {what} '{name}': {what}s are not allowed here (see {option})"
-                : $"{image} names the {what} '{name}', which is not a file in the image's own directory ({option} any allows it)");
+                : $"{image} names the {what} '{name}', which is not {allowed} ({option} any allows it)");
     }
 
     private sealed class NodeCount

@@ -1,8 +1,13 @@
+using Paddock.Block;
+
 namespace Paddock.Rbd;
 
 /// <summary>Whether an image was lost to another client; once it is, it stays so.</summary>
-internal sealed class OwnershipLoss
+/// <param name="name">Name of the image, for messages.</param>
+internal sealed class OwnershipLoss(string name)
 {
+    private const int Shutdown = 108;
+
     private readonly TaskCompletionSource _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string? _reason;
 
@@ -13,11 +18,25 @@ internal sealed class OwnershipLoss
     public string? Reason => Volatile.Read(ref _reason);
 
     /// <summary>Records the loss; the first reason stays.</summary>
-    public void Set(string reason)
+    /// <returns>Whether this is the first.</returns>
+    public bool Set(string reason)
     {
-        if (Interlocked.CompareExchange(ref _reason, reason, null) is null)
+        if (Interlocked.CompareExchange(ref _reason, reason, null) is not null)
         {
-            _lost.SetResult();
+            return false;
+        }
+
+        _lost.SetResult();
+        return true;
+    }
+
+    /// <summary>Fails once ownership is lost.</summary>
+    /// <exception cref="BlockException"><see cref="BlockError.NotOwner"/>.</exception>
+    public void ThrowIfLost()
+    {
+        if (Reason is { } reason)
+        {
+            throw new BlockException(BlockError.NotOwner, $"'{name}' was lost to another client: {reason}") { Errno = Shutdown };
         }
     }
 }

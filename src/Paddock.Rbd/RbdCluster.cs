@@ -8,7 +8,12 @@ internal sealed class RbdCluster : IDisposable
 {
     private RbdConnection? _connection;
 
-    private RbdCluster(RbdConnection connection) => _connection = connection;
+    private readonly RbdTarget _target;
+
+    private RbdCluster(RbdConnection connection, RbdTarget target) => (_connection, _target) = (connection, target);
+
+    /// <summary>The connection, for calls of librados.</summary>
+    public nint Handle => _connection?.Cluster ?? 0;
 
     /// <summary>The pool and namespace, for calls of librbd.</summary>
     public nint Pool { get; private set; }
@@ -23,17 +28,10 @@ internal sealed class RbdCluster : IDisposable
     /// <exception cref="BlockException">The libraries, the cluster or the pool cannot be reached, or the user is not accepted.</exception>
     public static RbdCluster Connect(RbdTarget target, bool caches, bool isReader = false)
     {
-        var cluster = new RbdCluster(RbdConnection.Open(target, caches, isReader));
+        var cluster = new RbdCluster(RbdConnection.Open(target, caches, isReader), target);
         try
         {
-            int opened = LibRados.OpenPool(cluster._connection!.Cluster, target.Pool, out nint pool);
-            RbdErrors.Check(opened, $"error opening pool {target.Pool}", RbdErrors.OfPool(target));
-            cluster.Pool = pool;
-            if (target.Namespace.Length > 0)
-            {
-                LibRados.SetNamespace(pool, target.Namespace);
-            }
-
+            cluster.Pool = cluster.OpenPool();
             return cluster;
         }
         catch
@@ -41,6 +39,17 @@ internal sealed class RbdCluster : IDisposable
             cluster.Dispose();
             throw;
         }
+    }
+
+    /// <summary>
+    /// Opens pool and namespace once more, for objects of Paddock's own: while the pool is full, requests fail in place of waiting, and
+    /// objects can be removed.
+    /// </summary>
+    public nint OpenContext()
+    {
+        nint pool = OpenPool();
+        LibRados.SetFullTry(pool);
+        return pool;
     }
 
     /// <summary>Lets nobody join the client any more: the cluster has blocklisted it.</summary>
@@ -57,5 +66,17 @@ internal sealed class RbdCluster : IDisposable
 
         _connection?.Close();
         _connection = null;
+    }
+
+    private nint OpenPool()
+    {
+        int opened = LibRados.OpenPool(Handle, _target.Pool, out nint pool);
+        RbdErrors.Check(opened, $"error opening pool {_target.Pool}", RbdErrors.OfPool(_target));
+        if (_target.Namespace.Length > 0)
+        {
+            LibRados.SetNamespace(pool, _target.Namespace);
+        }
+
+        return pool;
     }
 }

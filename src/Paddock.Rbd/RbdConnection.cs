@@ -165,6 +165,8 @@ internal sealed class RbdConnection
             RbdErrors.Check(LibRados.Set(cluster, key, value), $"invalid conf option {key}");
         }
 
+        // a lock that is broken without it lets the old owner write on
+        Set(cluster, "rbd_blocklist_on_break_lock", "true");
         if (target.Monitors is { } monitors)
         {
             Set(cluster, "mon_host", monitors);

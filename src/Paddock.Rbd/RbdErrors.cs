@@ -6,8 +6,15 @@ namespace Paddock.Rbd;
 /// <summary>Failures of Ceph's libraries in words that say what to do.</summary>
 internal static class RbdErrors
 {
+    /// <summary>Why a client that is blocklisted fails.</summary>
+    public const string Blocklisted
+        = "the cluster has blocklisted this client: another one has taken the image over (ceph osd blocklist ls)";
+
     /// <summary>ESHUTDOWN: the client is blocklisted.</summary>
     public const int Shutdown = 108;
+
+    /// <summary>What calls return to a client that is blocklisted, and for an object that does not exist.</summary>
+    public const int BlocklistedResult = -Shutdown, NotFoundResult = -NotFound;
 
     private const int NotPermitted = 1, NotFound = 2, AccessDenied = 13, ReadOnly = 30, NoSpace = 28, TimedOut = 110, Quota = 122;
 
@@ -19,7 +26,7 @@ internal static class RbdErrors
         int errno = (int)Math.Min(-result, int.MaxValue);
         string why = errno switch
         {
-            Shutdown => "the cluster has blocklisted this client: another one has taken the image over (ceph osd blocklist ls)",
+            Shutdown => Blocklisted,
             ReadOnly => "another client holds the exclusive lock of the image",
             NoSpace or Quota => $"{Errno.Describe(errno)}: the pool or the cluster is full",
             TimedOut => "Connection timed out: the cluster has not answered, or is full",

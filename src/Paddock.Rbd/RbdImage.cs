@@ -1,11 +1,10 @@
-using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Rbd.Native;
 
 namespace Paddock.Rbd;
 
 /// <summary>An open image in RBD. Requests allocate nothing; the other calls wait for the cluster on a thread of the pool.</summary>
-internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
+internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
 {
     private const int MinOrder = 12, MaxOrder = 25;
 
@@ -13,9 +12,10 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
     private const long MaxRequest = 1 << 30;
 
     private readonly RbdCluster _cluster;
-    private readonly OwnershipLoss _loss = new();
+    private readonly OwnershipLoss _loss;
     private readonly RbdOperations _operations;
     private readonly bool _isLocked;
+    private RbdLease? _lease;
     private nint _image;
     private long _length;
 
@@ -23,6 +23,7 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
     {
         (_cluster, _image, Target, IsReadOnly) = (cluster, image, target, readOnly);
         Name = target.ToString();
+        _loss = new OwnershipLoss(Name);
         _operations = new RbdOperations(Name, _loss);
         RbdErrors.Check(
             LibRbd.Stat(image, out var information, (nuint)sizeof(LibRbd.ImageInformation)), $"cannot read the size of '{Name}'");
@@ -54,14 +55,21 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
     /// <summary>Bytes; changes with <see cref="ResizeAsync"/> alone.</summary>
     public long Length => Volatile.Read(ref _length);
 
-    /// <summary>Whether this client holds the exclusive lock still.</summary>
-    public bool IsOwner => _isLocked && LibRbd.IsLockOwner(_image, out int isOwner) >= 0 && isOwner != 0;
+    /// <inheritdoc/>
+    public bool IsConfirmed => _lease?.IsConfirmed ?? (_loss.Reason is null);
 
     /// <inheritdoc/>
     public Task Lost => _loss.Lost;
 
     /// <inheritdoc/>
     public string? LossReason => _loss.Reason;
+
+    /// <inheritdoc/>
+    public ValueTask ConfirmAsync()
+    {
+        _loss.ThrowIfLost();
+        return _lease?.ConfirmAsync() ?? default;
+    }
 
     /// <summary>Opens an image; for writing, with its exclusive lock if it has that feature.</summary>
     /// <param name="target">Which.</param>
@@ -70,10 +78,29 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
     /// <exception cref="BlockException">
     /// It cannot be reached, does not exist, or is in use by another client (<see cref="BlockError.Busy"/>).
     /// </exception>
-    public static Task<RbdImage> OpenAsync(RbdTarget target, bool readOnly, bool caches = true)
-        => target.Snapshot is not null && !readOnly
-            ? throw new BlockException(BlockError.ReadOnly, $"'{target}' is a snapshot: it can be opened for reading only") { Errno = 30 }
-            : Task.Run(() => Open(target, readOnly, caches));
+    public static async Task<RbdImage> OpenAsync(RbdTarget target, bool readOnly, bool caches = true)
+    {
+        if (target.Snapshot is not null && !readOnly)
+        {
+            throw new BlockException(BlockError.ReadOnly, $"'{target}' is a snapshot: it can be opened for reading only") { Errno = 30 };
+        }
+
+        try
+        {
+            return await OpenFreeAsync(target, readOnly, caches);
+        }
+        catch (BlockException e) when (e.Error == BlockError.Busy)
+        {
+            // the cluster notices only after 30 seconds that a client is dead
+            await using var turn = new RbdTurn(target);
+            if (!await turn.TryFenceAsync())
+            {
+                throw;
+            }
+        }
+
+        return await OpenFreeAsync(target, readOnly, caches);
+    }
 
     /// <summary>Creates an image of zeroes.</summary>
     /// <param name="target">Which; it must not exist.</param>
@@ -128,74 +155,87 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
     public ValueTask FlushAsync() => Rent().Submit(_image, new RbdRequest(RbdRequestKind.Flush, 0, 0), default);
 
     /// <summary>Changes the size.</summary>
-    public Task ResizeAsync(long length) => Task.Run(() =>
+    public Task ResizeAsync(long length) => CallAsync(image =>
     {
-        RbdErrors.Check(LibRbd.Resize(Handle, (ulong)length), $"cannot resize '{Name}' to {length} bytes");
+        RbdErrors.Check(LibRbd.Resize(image, (ulong)length), $"cannot resize '{Name}' to {length} bytes");
         Volatile.Write(ref _length, length);
+        return true;
     });
 
     /// <summary>Lists runs of data.</summary>
     /// <param name="start">First byte, at the beginning of an object.</param>
     /// <param name="end">End.</param>
     /// <param name="limit">Most runs.</param>
-    public Task<RbdExtents> FindExtentsAsync(long start, long end, int limit) => Task.Run(() =>
+    public Task<RbdExtents> FindExtentsAsync(long start, long end, int limit) => CallAsync(image =>
     {
-        bool isMapped = HasFastDiff && LibRbd.GetFlags(Handle, out ulong flags) >= 0
+        bool isMapped = HasFastDiff && LibRbd.GetFlags(image, out ulong flags) >= 0
             && (flags & (LibRbd.FlagObjectMapInvalid | LibRbd.FlagFastDiffInvalid)) == 0;
-        return RbdExtents.Find(Handle, start, end, isMapped, limit, Name);
+        return RbdExtents.Find(image, start, end, isMapped, limit, Name);
     });
 
-    /// <summary>The client that owns the image and is alive; null if there is none.</summary>
-    public Task<RbdOwner?> FindOwnerAsync() => Task.Run(() => RbdLock.FindLiving(Handle, Name));
+    /// <summary>The client that has the image open for writing; null if there is none, or it is known to be dead.</summary>
+    /// <exception cref="BlockException">The cluster cannot be asked.</exception>
+    public async Task<RbdOwner?> FindOwnerAsync()
+    {
+        await using var succession = await Task.Run(() => RbdSuccession.Open(Target));
+        return await succession.LookAsync() == SuccessionState.Free ? null : succession.Owner;
+    }
 
     /// <summary>Closes the image after the requests in flight, and releases its lock.</summary>
     public async ValueTask DisposeAsync()
     {
+        await _operations.EndAsync();
         nint image = Interlocked.Exchange(ref _image, 0);
         if (image != 0)
         {
+            await (_lease?.DisposeAsync() ?? default);
             await Task.Run(() => Close(image));
         }
     }
 
-    private nint Handle => _image != 0 ? _image : throw new ObjectDisposedException(Name);
-
-    private static RbdImage Open(RbdTarget target, bool readOnly, bool caches)
+    private static async Task<RbdImage> OpenFreeAsync(RbdTarget target, bool readOnly, bool caches)
     {
         try
         {
-            return OpenOnce(target, readOnly, caches);
+            return await OpenOnceAsync(target, readOnly, caches);
         }
         catch (BlockException e) when (e.Errno == RbdErrors.Shutdown && target.SharesConnection)
         {
             // the client that was joined had been blocklisted because of another image
-            return OpenOnce(target, readOnly, caches);
+            return await OpenOnceAsync(target, readOnly, caches);
         }
     }
 
-    private static RbdImage OpenOnce(RbdTarget target, bool readOnly, bool caches)
+    private static async Task<RbdImage> OpenOnceAsync(RbdTarget target, bool readOnly, bool caches)
     {
-        var cluster = RbdCluster.Connect(target, caches, readOnly);
+        var image = await Task.Run(() => Open(target, readOnly, caches));
         try
         {
-            int opened = readOnly ? LibRbd.OpenReadOnly(cluster.Pool, target.Image, out nint handle, target.Snapshot)
+            await image.LockAsync();
+            return image;
+        }
+        catch (Exception e)
+        {
+            if (e is BlockException { Errno: RbdErrors.Shutdown })
+            {
+                image._cluster.Retire();
+            }
+
+            await image.DisposeAsync();
+            throw;
+        }
+    }
+
+    private static RbdImage Open(RbdTarget target, bool readOnly, bool caches)
+    {
+        var cluster = RbdCluster.Connect(target, caches, readOnly);
+        nint handle = 0;
+        try
+        {
+            int opened = readOnly ? LibRbd.OpenReadOnly(cluster.Pool, target.Image, out handle, target.Snapshot)
                 : LibRbd.Open(cluster.Pool, target.Image, out handle, null);
             RbdErrors.Check(opened, $"error reading header from {target.Spec}", RbdErrors.OfImage(target));
-            try
-            {
-                var image = new RbdImage(cluster, handle, target, readOnly);
-                if (image._isLocked)
-                {
-                    RbdLock.Acquire(handle, cluster.ClientId, image.Name);
-                }
-
-                return image;
-            }
-            catch
-            {
-                _ = LibRbd.Close(handle);
-                throw;
-            }
+            return new RbdImage(cluster, handle, target, readOnly);
         }
         catch (Exception e)
         {
@@ -204,9 +244,25 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
                 cluster.Retire();
             }
 
+            _ = handle != 0 ? LibRbd.Close(handle) : 0;
             cluster.Dispose();
             throw;
         }
+    }
+
+    private async Task LockAsync()
+    {
+        if (!_isLocked)
+        {
+            return;
+        }
+
+        var exclusive = new RbdLock(_cluster, _image, Name);
+        var (self, isTakenOver) = await exclusive.AcquireAsync(_cluster.ClientId, Name);
+        _lease = await RbdLease.BeginAsync(_cluster, RbdLock.IdOf(_image), self, isTakenOver, _loss);
+        _ = _loss.Lost.ContinueWith(
+            static (_, cluster) => ((RbdCluster)cluster!).Retire(), _cluster, CancellationToken.None, TaskContinuationOptions.None,
+            TaskScheduler.Default);
     }
 
     private static void Create(RbdTarget target, long length, long? objectSize)
@@ -231,22 +287,37 @@ internal sealed class RbdImage : IOwnedStorage, IAsyncDisposable
 
     private void Close(nint image)
     {
-        if (_isLocked)
+        bool isLost = _loss.Reason is not null;
+        if (_lease is not null && !isLost)
         {
-            // a lock that was lost cannot be released
             _ = LibRbd.ReleaseLock(image);
         }
 
         int closed = LibRbd.Close(image);
-        _operations.Dispose();
         _cluster.Dispose();
-        RbdErrors.Check(closed, $"closing '{Name}'");
+
+        // what could not be written any more was reported by flushes
+        RbdErrors.Check(isLost ? 0 : closed, $"closing '{Name}'");
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    // a call that waits for the cluster
+    private async Task<T> CallAsync<T>(Func<nint, T> call)
+    {
+        _loss.ThrowIfLost();
+        _operations.Enter();
+        try
+        {
+            return await Task.Run(() => call(_image));
+        }
+        finally
+        {
+            _operations.Complete();
+        }
+    }
+
     private RbdOperation Rent()
     {
-        ObjectDisposedException.ThrowIf(_image == 0, this);
+        _loss.ThrowIfLost();
         return _operations.Rent();
     }
 

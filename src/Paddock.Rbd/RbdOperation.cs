@@ -57,6 +57,7 @@ internal sealed unsafe class RbdOperation : IValueTaskSource, IThreadPoolWorkIte
     {
         _buffer.Dispose();
         _buffer = default;
+        _pool.Complete();
         if (_result < 0)
         {
             _source.SetException(_pool.Failure(_result, _request));

@@ -6,17 +6,21 @@ namespace Paddock.Rbd;
 /// <summary>The requests of one image: those that have completed are used again, so that a request allocates nothing.</summary>
 /// <param name="name">Name of the image, for messages.</param>
 /// <param name="loss">Takes down that the client was blocklisted.</param>
-internal sealed class RbdOperations(string name, OwnershipLoss loss) : IDisposable
+internal sealed class RbdOperations(string name, OwnershipLoss loss)
 {
     private const int MaxIdle = 1024;
 
     private readonly ConcurrentQueue<RbdOperation> _idle = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _idleCount;
-    private volatile bool _isDisposed;
+    private int _inFlight;
+    private volatile bool _isEnding;
 
-    /// <summary>An operation that is in nobody's use.</summary>
+    /// <summary>An operation that is in nobody's use; the image stays open until <see cref="Complete"/>.</summary>
+    /// <exception cref="ObjectDisposedException">The image is being closed.</exception>
     public RbdOperation Rent()
     {
+        Enter();
         if (_idle.TryDequeue(out var operation))
         {
             Interlocked.Decrement(ref _idleCount);
@@ -26,10 +30,32 @@ internal sealed class RbdOperations(string name, OwnershipLoss loss) : IDisposab
         return new RbdOperation(this);
     }
 
+    /// <summary>Keeps the image open until <see cref="Complete"/>.</summary>
+    /// <exception cref="ObjectDisposedException">The image is being closed.</exception>
+    public void Enter()
+    {
+        // increment, full barrier, then check: either EndAsync sees our count or we see that the image is being closed
+        Interlocked.Increment(ref _inFlight);
+        if (_isEnding)
+        {
+            Complete();
+            throw new ObjectDisposedException(name);
+        }
+    }
+
+    /// <summary>Counts an operation as completed: it does not use the image any more.</summary>
+    public void Complete()
+    {
+        if (Interlocked.Decrement(ref _inFlight) == 0 && _isEnding)
+        {
+            _ended.TrySetResult();
+        }
+    }
+
     /// <summary>Takes an operation back whose result was read.</summary>
     public void Return(RbdOperation operation)
     {
-        if (_isDisposed || Interlocked.Increment(ref _idleCount) > MaxIdle)
+        if (_isEnding || Interlocked.Increment(ref _idleCount) > MaxIdle)
         {
             Interlocked.Decrement(ref _idleCount);
             operation.Free();
@@ -37,7 +63,7 @@ internal sealed class RbdOperations(string name, OwnershipLoss loss) : IDisposab
         }
 
         _idle.Enqueue(operation);
-        if (_isDisposed)
+        if (_isEnding)
         {
             FreeIdle();
         }
@@ -58,16 +84,23 @@ internal sealed class RbdOperations(string name, OwnershipLoss loss) : IDisposab
             : $"{what} '{name}' at offset {request.Offset}, length {request.Length}");
         if (failure.Error == BlockError.NotOwner)
         {
-            loss.Set(failure.Message);
+            loss.Set(RbdErrors.Blocklisted);
         }
 
         return failure;
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Rejects further requests, and completes when none is in flight.</summary>
+    public async Task EndAsync()
     {
-        _isDisposed = true;
+        _isEnding = true;
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _inFlight) == 0)
+        {
+            _ended.TrySetResult();
+        }
+
+        await _ended.Task;
         FreeIdle();
     }
 

@@ -4,7 +4,7 @@ namespace Paddock.Rbd;
 
 /// <summary>An image in RBD as the bytes of a raw disk, or under a qcow2 image, which may grow it.</summary>
 /// <param name="image">The image; owned.</param>
-internal sealed class RbdStorage(RbdImage image) : IStorage, IOwnedStorage
+internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
 {
     // a resize takes several round trips, so that an image that grows by clusters grows in larger steps
     private const int GrowthObjects = 16;
@@ -44,6 +44,12 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, IOwnedStorage
 
     /// <inheritdoc/>
     public string? LossReason => image.LossReason;
+
+    /// <inheritdoc/>
+    public bool IsConfirmed => image.IsConfirmed;
+
+    /// <inheritdoc/>
+    public ValueTask ConfirmAsync() => image.ConfirmAsync();
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)

@@ -6,35 +6,89 @@ namespace Paddock.Rbd;
 /// <param name="target">The image.</param>
 internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
 {
-    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(400), QuickPoll = TimeSpan.FromMilliseconds(25),
+        QuickTime = TimeSpan.FromSeconds(2), EndLimit = TimeSpan.FromSeconds(2);
 
-    private RbdImage? _image;
-    private RbdOwner? _owner;
+    private RbdSuccession? _succession;
+    private Task<SuccessionState>? _looking;
     private bool _hasWaited;
 
     /// <summary>Who owns the image now, for messages; null if unknown, or nobody does.</summary>
-    public string? Owner => Volatile.Read(ref _owner)?.ToString();
+    public string? Owner => _succession?.Owner?.ToString();
 
-    /// <summary>Completes when the image has no owner that is alive.</summary>
+    /// <summary>Completes when the image has no owner, or its owner was dead and has been fenced.</summary>
     /// <exception cref="BlockException">The image does not exist, or its cluster cannot be reached.</exception>
     public async Task WaitAsync(CancellationToken cancellationToken)
     {
         if (_hasWaited)
         {
-            await Task.Delay(Poll, cancellationToken);
+            await Task.Delay(QuickPoll, cancellationToken);
         }
 
         _hasWaited = true;
-        _image ??= await RbdImage.OpenAsync(target, readOnly: true);
-        while (await _image.FindOwnerAsync() is { } owner)
+        var quick = TimeSpan.Zero;
+        while (await LookAsync(cancellationToken) is var state and not SuccessionState.Free)
         {
-            Volatile.Write(ref _owner, owner);
-            await Task.Delay(Poll, cancellationToken);
-        }
+            if (state == SuccessionState.Suspected)
+            {
+                continue;
+            }
 
-        Volatile.Write(ref _owner, null);
+            // the owner removes its object first and then releases the lock
+            var delay = quick > TimeSpan.Zero ? QuickPoll : Poll;
+            quick = await _succession!.IsChangedAsync(delay, cancellationToken) ? QuickTime : quick - delay;
+        }
     }
 
-    /// <inheritdoc/>
-    public ValueTask DisposeAsync() => _image?.DisposeAsync() ?? default;
+    /// <summary>Takes the image from an owner that is dead.</summary>
+    /// <returns>Whether it can be opened; false if the owner may be alive.</returns>
+    /// <exception cref="BlockException">The cluster cannot be reached.</exception>
+    public async Task<bool> TryFenceAsync()
+    {
+        SuccessionState state;
+        do
+        {
+            state = await LookAsync(CancellationToken.None);
+        }
+        while (state == SuccessionState.Suspected);
+        return state == SuccessionState.Free;
+    }
+
+    /// <summary>Ends; a question that the cluster does not answer is left behind, with its connection.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_looking is not null && await Task.WhenAny(_looking, Task.Delay(EndLimit)) != _looking)
+        {
+            return;
+        }
+
+        await (_succession?.DisposeAsync() ?? default);
+        _succession = null;
+    }
+
+    // a wait that was cancelled leaves its question behind: the next one waits for the same
+    private async Task<SuccessionState> LookAsync(CancellationToken cancellationToken)
+    {
+        _looking ??= StartAsync();
+        try
+        {
+            var state = await _looking.WaitAsync(cancellationToken);
+            _looking = null;
+            return state;
+        }
+        catch (BlockException)
+        {
+            // the next wait connects again
+            _looking = null;
+            await (_succession?.DisposeAsync() ?? default);
+            _succession = null;
+            throw;
+        }
+    }
+
+    private async Task<SuccessionState> StartAsync()
+    {
+        _succession ??= await Task.Run(() => RbdSuccession.Open(target));
+        return await _succession.LookAsync();
+    }
 }

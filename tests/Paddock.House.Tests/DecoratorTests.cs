@@ -54,6 +54,7 @@ public class DecoratorTests
         ["ServedZones"] = "reached through ServedDevice",
         ["CheckedUnreadable"] = "reached through CheckedDevice",
         ["UnreadableWindow"] = "reached through DiskWindow",
+        ["OwnedUnreadableRanges"] = "reached through OwnedDevice",
         ["ServedRangeCopy"] = "reached through ServedDevice",
         ["ServedAttributes"] = "reached through ServedDevice",
         ["AttributeWindow"] = "reached through ZoneWindow",
@@ -148,7 +149,7 @@ public class DecoratorTests
             : type == typeof(bool) ? true
             : type.IsInterface && type.IsGenericType ? Array.CreateInstance(type.GetGenericArguments()[0], 0)
             : type == typeof(string) ? ""
-            : type.IsInterface && type.IsAssignableTo(typeof(IBlockDevice)) ? CallRecorder.Of(type)
+            : type.IsInterface ? CallRecorder.Of(type)
             : type.IsAssignableTo(typeof(DelegatingDevice)) ? Make(type, (CallRecorder)CallRecorder.Of(typeof(IBlockDevice)))
             : type.IsValueType || type.GetConstructor([]) is not null ? Activator.CreateInstance(type)
             : throw new InvalidOperationException($"no value for {parameter} of {parameter.Member.DeclaringType}");

@@ -138,7 +138,13 @@ public sealed class PeerTests(CephCluster cluster) : IDisposable
         await ImgAsync("create", "-q", "-f", "qcow2", "-b", $"rbd:rbd/{image}:id=paddock", "-F", "qcow2", overlay);
         await IoAsync(isOurs: true, "-c", "read -P 3 0 1M", overlay);
         await IoAsync(isOurs: false, "-c", "read -P 3 0 1M", overlay);
+
+        // the one in CEPH_CONF is the user's
         await ImgAsync("rebase", "-u", "-b", cluster.NameOf(image), "-F", "qcow2", overlay);
+        await IoAsync(isOurs: true, "-c", "read -P 3 0 1M", overlay);
+        string other = Path.Combine(_folder, "other.conf");
+        File.Copy(cluster.Configuration, other);
+        await ImgAsync("rebase", "-u", "-b", $"rbd:rbd/{image}:id=paddock:conf={other}", "-F", "qcow2", overlay);
         var run = await RunAsync("compare", overlay, overlay);
         Assert.Contains("that the user has not named", run.Error, StringComparison.Ordinal);
         await ImgAsync("rebase", "-u", "-b", $"rbd:rbd/{image}:log_file=/tmp/x", "-F", "qcow2", overlay);
@@ -167,6 +173,38 @@ public sealed class PeerTests(CephCluster cluster) : IDisposable
         await PaddockAsync(new byte[512], "append", overlay, "5");
         Assert.Contains("written 12.5 KiB", await PaddockAsync(null, "zones", overlay), StringComparison.Ordinal);
         Assert.Contains("exists", (await RunPaddockAsync(null, "clone", name, overlay)).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Overlay_may_name_an_image_of_its_own_pool_but_of_no_other()
+    {
+        string golden = cluster.NameOf(CephCluster.NewImage()), overlay = cluster.NameOf(CephCluster.NewImage());
+        await PaddockAsync(null, "create", golden, "16M", "--zone-size", "4M");
+        await PaddockAsync(null, "clone", golden, overlay);
+        await PaddockAsync(null, "backup", overlay, Path.Combine(_folder, "backup.qcow2"));
+        await ImgAsync("rebase", "-u", "-b", golden.Replace("rbd:rbd/", "rbd:other/", StringComparison.Ordinal), "-F", "qcow2", overlay);
+        var run = await RunPaddockAsync(null, "backup", overlay, Path.Combine(_folder, "other.qcow2"));
+        Assert.Contains("which is not an image in the same pool", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Served_image_grows_and_has_snapshots_and_backups_taken_while_it_is_written()
+    {
+        string image = CephCluster.NewImage(), name = cluster.NameOf(image), backup = cluster.NameOf(CephCluster.NewImage());
+        await PaddockAsync(null, "create", name, "16M", "--zone-size", "4M");
+        string control = Path.Combine(_folder, "c"), uri = $"nbd+unix:///{image}?socket={Path.Combine(_folder, "n")}";
+        await using var server = await ServerProcess.ServeAsync(name, "--nbd", "unix:" + Path.Combine(_folder, "n"), "--control", control);
+        await IoAsync(isOurs: true, "-f", "raw", "-c", "write -P 5 0 1M", uri);
+        Assert.Contains("taken", await PaddockAsync(null, "snapshot", "create", "--control", control, "s"), StringComparison.Ordinal);
+        await PaddockAsync(null, "backup", "--control", control, image, backup);
+        Assert.Contains("20 MiB", await PaddockAsync(null, "resize", "--control", control, "+4M"), StringComparison.Ordinal);
+        await IoAsync(isOurs: true, "-f", "raw", "-c", "write -P 6 16M 64k", "-c", "read -P 5 0 1M", uri);
+        var refused = await RunPaddockAsync(null, "append", name, "1");
+        Assert.Contains("is in use by client.", refused.Error, StringComparison.Ordinal);
+        Assert.Equal(0, await server.StopAsync());
+        Assert.Contains("no errors", await PaddockAsync(null, "check", name), StringComparison.Ordinal);
+        Assert.Contains("16 MiB", await PaddockAsync(null, "info", backup), StringComparison.Ordinal);
+        Assert.Contains("written 1 MiB", await PaddockAsync(null, "zones", backup), StringComparison.Ordinal);
     }
 
     private static async Task SameAsync(params string[] words)

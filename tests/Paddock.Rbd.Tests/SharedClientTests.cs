@@ -16,7 +16,7 @@ public class SharedClientTests(CephCluster cluster)
         Assert.Equal(first.ClientId, second.ClientId);
         Assert.Equal(reader.ClientId, other.ClientId);
         Assert.NotEqual(first.ClientId, reader.ClientId);
-        Assert.True(first.IsOwner && second.IsOwner);
+        Assert.True(first.IsConfirmed && second.IsConfirmed);
         await using var own = await RbdImage.OpenAsync(one with { SharesConnection = false }, readOnly: true);
         Assert.NotEqual(reader.ClientId, own.ClientId);
     }
@@ -29,11 +29,11 @@ public class SharedClientTests(CephCluster cluster)
         {
             var failure = await Assert.ThrowsAsync<BlockException>(() => RbdImage.OpenAsync(target, readOnly: false));
             Assert.Equal(BlockError.Busy, failure.Error);
-            Assert.True(first.IsOwner);
+            await first.ConfirmAsync();
         }
 
         await using var next = await RbdImage.OpenAsync(target, readOnly: false);
-        Assert.True(next.IsOwner);
+        await next.ConfirmAsync();
     }
 
     [Fact]

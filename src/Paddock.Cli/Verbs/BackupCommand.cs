@@ -35,8 +35,8 @@ internal static class BackupCommand
 
     public static Command Create(NativeConsole console)
     {
-        var image = new Argument<string>("IMAGE") { Description = "Image to back up." };
-        var target = new Argument<string>("TARGET") { Description = "New file for the backup." };
+        var image = new Argument<string>("IMAGE") { Description = "Image to back up: a file, or rbd:POOL/IMAGE." };
+        var target = new Argument<string>("TARGET") { Description = "New file, or rbd:POOL/IMAGE, for the backup." };
         var since = new Option<string?>("--since")
         {
             Description = "Bitmap with the changes since the last backup.", HelpName = "BITMAP",

@@ -30,7 +30,10 @@ internal static class BenchCommand
 
     public static Command Build(NativeConsole console)
     {
-        var target = new Argument<string>("TARGET") { Description = "Image file, nvme+tcp://HOST:PORT/NQN or nbd://HOST:PORT/EXPORT." };
+        var target = new Argument<string>("TARGET")
+        {
+            Description = "Image file, rbd:POOL/IMAGE, nvme+tcp://HOST:PORT/NQN or nbd://HOST:PORT/EXPORT.",
+        };
         var rw = new Option<string>("--rw") { HelpName = "LOAD" }.OneOf([.. Operations.Keys]);
         rw.Description = "Workload; writing destroys the data on the disk (default: randread).";
         var block = Text("--bs", "Request size (default: 4k).", "SIZE");

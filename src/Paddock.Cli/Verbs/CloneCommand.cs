@@ -22,8 +22,11 @@ internal static class CloneCommand
 
     public static Command Build(NativeConsole console)
     {
-        var image = new Argument<string>("BASE") { Description = "Image that the overlays read from." };
-        var names = new Argument<string[]>("NAME") { Description = "New overlay files.", Arity = ArgumentArity.OneOrMore };
+        var image = new Argument<string>("BASE") { Description = "Image that the overlays read from: a file, or rbd:POOL/IMAGE." };
+        var names = new Argument<string[]>("NAME")
+        {
+            Description = "New overlays: files, or rbd:POOL/IMAGE.", Arity = ArgumentArity.OneOrMore,
+        };
         var format = new Option<string?>("--format") { Description = "Format of BASE (default: qcow2).", HelpName = "qcow2|raw" };
         format.OneOf("qcow2", "raw");
         var passphrase = PassphraseOption.Create();

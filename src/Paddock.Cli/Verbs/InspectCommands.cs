@@ -49,7 +49,7 @@ internal static class InspectCommands
 
     internal static Argument<string> Image() => new("IMAGE")
     {
-        Description = "Image file, or the name of a disk at a server (nvme+tcp://..., nbd://...).",
+        Description = "Image file, rbd:POOL/IMAGE, or a disk at a server (nvme+tcp://..., nbd://...).",
     };
 
     private static Qcow2Repair Repair(string? word) => word switch

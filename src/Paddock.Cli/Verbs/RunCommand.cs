@@ -33,7 +33,10 @@ internal sealed class RunCommand
         "",
     ];
 
-    private readonly Argument<string[]> _words = new("IMAGE") { Description = "Images to serve.", Arity = ArgumentArity.ZeroOrMore };
+    private readonly Argument<string[]> _words = new("IMAGE")
+    {
+        Description = "Images to serve: files, or rbd:POOL/IMAGE.", Arity = ArgumentArity.ZeroOrMore,
+    };
 
     private readonly Option<bool> _nbd = ServerOptions.Flag("--nbd", "Serves NBD, on a Unix socket in a private directory.");
 

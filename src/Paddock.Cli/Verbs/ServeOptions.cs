@@ -6,7 +6,10 @@ namespace Paddock.Cli.Verbs;
 /// <summary>The options of `paddock serve`. Except for those of the process, each has a key in the configuration file.</summary>
 internal sealed class ServeOptions
 {
-    private readonly Argument<string[]> _images = new("IMAGE") { Description = "Images to serve.", Arity = ArgumentArity.ZeroOrMore };
+    private readonly Argument<string[]> _images = new("IMAGE")
+    {
+        Description = "Images to serve: files, or rbd:POOL/IMAGE.", Arity = ArgumentArity.ZeroOrMore,
+    };
 
     private readonly Option<string?> _config = ServerOptions.Text(
         "--config", "FILE", "JSON configuration file; command-line options override it.");

@@ -79,6 +79,7 @@ internal sealed class RbdDriver() : NodeDriver(DriverName, NodeKind.Protocol)
             throw new ToolException("rbd snapshots are read-only");
         }
 
+        settings.Chain?.Enter(target);
         var storage = await OpenAsync(target with { SharesConnection = settings.SharesConnections }, settings.ReadOnly, settings.Cache);
         return new ImageNode { Driver = Name, Storage = storage, ObjectSize = ObjectSizeOf(storage) };
     }

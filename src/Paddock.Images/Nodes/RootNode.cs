@@ -18,5 +18,10 @@ internal static class RootNode
         {
             node.Device = new CacheDevice(CheckedDevice.Unwrap(node.Device));
         }
+
+        foreach (var lease in node.Owned.OfType<ILeasedStorage>())
+        {
+            node.Device = new OwnedDevice(CheckedDevice.Unwrap(node.Device), lease);
+        }
     }
 }

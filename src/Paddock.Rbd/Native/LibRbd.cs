@@ -65,19 +65,28 @@ internal static unsafe partial class LibRbd
     [LibraryImport(Name, EntryPoint = "rbd_get_flags")]
     public static partial int GetFlags(nint image, out ulong flags);
 
-    [LibraryImport(Name, EntryPoint = "rbd_is_exclusive_lock_owner")]
-    public static partial int IsLockOwner(nint image, out int isOwner);
-
     [LibraryImport(Name, EntryPoint = "rbd_lock_acquire")]
     public static partial int AcquireLock(nint image, int mode);
 
     [LibraryImport(Name, EntryPoint = "rbd_lock_release")]
     public static partial int ReleaseLock(nint image);
 
-    [LibraryImport(Name, EntryPoint = "rbd_list_lockers")]
-    public static partial nint ListLockers(
-        nint image, out int exclusive, Span<byte> tag, ref nuint tagSize, Span<byte> clients, ref nuint clientsSize,
-        Span<byte> cookies, ref nuint cookiesSize, Span<byte> addresses, ref nuint addressesSize);
+    /// <summary>Breaks the lock of a client, dead or alive, which is blocklisted before if the configuration has it so.</summary>
+    /// <param name="image">The image, open for writing.</param>
+    /// <param name="mode"><see cref="LockExclusive"/>.</param>
+    /// <param name="owner">Address of the client; fails with EBUSY if another one has the lock.</param>
+    [LibraryImport(Name, EntryPoint = "rbd_lock_break", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int BreakLock(nint image, int mode, string owner);
+
+    [LibraryImport(Name, EntryPoint = "rbd_get_id")]
+    public static partial int GetId(nint image, Span<byte> id, nuint size);
+
+    /// <summary>Lists the addresses of those who hold the lock: at most one; fails with ENOENT if nobody does.</summary>
+    [LibraryImport(Name, EntryPoint = "rbd_lock_get_owners")]
+    public static partial int GetLockOwners(nint image, out int mode, byte** owners, ref nuint count);
+
+    [LibraryImport(Name, EntryPoint = "rbd_lock_get_owners_cleanup")]
+    public static partial void FreeLockOwners(byte** owners, nuint count);
 
     [LibraryImport(Name, EntryPoint = "rbd_watchers_list")]
     public static partial int ListWatchers(nint image, Watcher* watchers, ref nuint count);
