@@ -74,6 +74,12 @@ public sealed class NvmeSubsystem
     /// <summary>The greatest identifier of a group of namespaces; 0 without groups.</summary>
     internal uint AccessGroupLimit => _namespaces.Length == 0 ? 0 : _namespaces.Max(static ns => ns.AnaGroup?.Id ?? 0);
 
+    /// <summary>Whether a host follows the access states.</summary>
+    internal bool HasAccessEvents => Array.Exists(Controllers(), static c => c.Events.FollowsAccess);
+
+    /// <summary>Whether a host has not read a change of an access state yet.</summary>
+    internal bool HasUnreadAccessEvents => Array.Exists(Controllers(), static c => c.Events.OwesAccess);
+
     /// <summary>How often its groups may have lost writes.</summary>
     internal ulong AccessLosses
         => _namespaces.Select(static ns => ns.AnaGroup).Distinct().Aggregate(0UL, static (sum, g) => sum + (g?.Losses ?? 0));

@@ -39,6 +39,29 @@ public sealed class RemoteDiskTests : IDisposable
     }
 
     [Fact]
+    public async Task Nvme_name_with_several_addresses_uses_the_path_that_is_there()
+    {
+        await using var image = await Qcow2Disk.CreateAsync(_folder.File("p.qcow2"), MiB, cancellationToken: Token);
+        var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
+        subsystem.Add(new NvmeNamespace(1, image, 512, "disk"));
+        var target = new NvmeTarget(new NvmeTargetOptions());
+        target.Add(subsystem);
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        await using var server = new NvmeTcpServer(target, listener);
+
+        // nobody listens at the other address
+        using var closed = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        closed.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        string addresses = $"127.0.0.1:{((IPEndPoint)closed.LocalEndPoint!).Port},127.0.0.1:{server.Address.Port}";
+        await using var disk = await Disk.OpenAsync($"nvme+tcp://{addresses}/{subsystem.Nqn}", cancellationToken: Token);
+        await disk.WriteAsync(0, new byte[512], cancellationToken: Token);
+        await disk.FlushAsync(Token);
+        Assert.Equal(512, subsystem.Namespaces[0].Statistics.BytesWritten);
+    }
+
+    [Fact]
     public async Task Nbd_name_opens_an_export_and_a_missing_server_has_a_code()
     {
         string path = _folder.File("s");

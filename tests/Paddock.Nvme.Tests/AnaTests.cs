@@ -166,6 +166,40 @@ public class AnaTests
     }
 
     [Fact]
+    public async Task Announced_state_is_reported_while_commands_run_until_hosts_have_read_it()
+    {
+        var group = new AnaGroup(1, AnaState.Optimized);
+        await using var bench = await Bench.StartAsync(group: group);
+        using var admin = Connect(bench);
+        using var io = OpenQueue(bench, admin);
+        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: 1 << 11);
+        admin.Post(AdminOpcode.AsyncEventRequest);
+        var announced = group.AnnounceAsync(AnaState.Inaccessible, TimeSpan.FromMinutes(1));
+        Assert.Equal(2u | (AnaEvent << 8) | ((uint)AnaLogId << 16), (uint)admin.Next().Result);
+        Assert.Equal(NvmeStatus.Success, io.Run(Entry(Opcode.Flush, 1)).Status);
+        Assert.False(announced.IsCompleted);
+
+        Assert.Equal(AnaState.Inaccessible, AnaLog.Read(admin.Log(AnaLogId, 64).Data)![0].State);
+        await announced;
+        Assert.Equal(NvmeStatus.Success, io.Run(Entry(Opcode.Flush, 1)).Status);
+        group.SetState(AnaState.Inaccessible);
+        Assert.Equal(NvmeStatus.AccessInaccessible, io.Run(Entry(Opcode.Flush, 1)).Status);
+        Assert.Equal(2UL, group.Changes);
+    }
+
+    [Fact]
+    public async Task Announcement_does_not_wait_for_hosts_that_do_not_follow_states()
+    {
+        var group = new AnaGroup(1, AnaState.Optimized);
+        await using var bench = await Bench.StartAsync(group: group);
+        await bench.Host.DisposeAsync();
+        using var admin = Connect(bench);
+        await group.AnnounceAsync(AnaState.Inaccessible, TimeSpan.FromDays(1));
+        group.SetState(AnaState.Optimized);
+        Assert.Equal(AnaState.Optimized, group.State);
+    }
+
+    [Fact]
     public void Lost_group_stays_lost()
     {
         var group = new AnaGroup(1, AnaState.PersistentLoss);

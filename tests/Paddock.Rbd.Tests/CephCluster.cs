@@ -54,6 +54,9 @@ public sealed class CephCluster : IAsyncLifetime
     /// <summary>Runs Ceph's <c>rbd</c> as client.paddock.</summary>
     public Task<string> RbdAsync(params string[] words) => Peer.MustAsync("rbd", ["--id", "paddock", "-c", Configuration, .. words]);
 
+    /// <summary>Runs <c>rados</c> on the pool, as client.admin.</summary>
+    public Task<string> RadosAsync(params string[] words) => Peer.MustAsync("rados", ["-c", Configuration, "-p", "rbd", .. words]);
+
     /// <summary>Runs <c>ceph</c> as client.admin.</summary>
     public Task<string> CephAsync(params string[] words)
         => Peer.MustAsync("ceph", ["-c", Configuration, "--connect-timeout", "20", .. words]);

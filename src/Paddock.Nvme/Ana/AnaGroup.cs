@@ -15,9 +15,14 @@ internal sealed class AnaGroup
     /// <summary>The greatest identifier of a group.</summary>
     public const uint MaxId = 1024;
 
+    private const int QuietPolls = 3;
+    private static readonly TimeSpan PollPause = TimeSpan.FromMilliseconds(10);
+
     private readonly Lock _lock = new();
     private readonly HashSet<NvmeSubsystem> _subsystems = [];
-    private volatile AnaState _state;
+
+    // what is reported, and what decides about commands
+    private volatile AnaState _state, _effective;
     private long _changes, _losses;
 
     /// <param name="id">Its identifier (ANAGRPID), from 1 to <see cref="MaxId"/>; the same on every server of the subsystem.</param>
@@ -30,13 +35,13 @@ internal sealed class AnaGroup
         }
 
         Id = id;
-        _state = state;
+        _state = _effective = state;
     }
 
     /// <summary>The identifier, from 1 on.</summary>
     public uint Id { get; }
 
-    /// <summary>The state.</summary>
+    /// <summary>The state that hosts see.</summary>
     public AnaState State => _state;
 
     /// <summary>How often its descriptor in the log has changed (CHGCNT).</summary>
@@ -48,14 +53,11 @@ internal sealed class AnaGroup
     /// </summary>
     public ulong Losses => (ulong)Volatile.Read(ref _losses);
 
-    /// <summary>Whether its namespaces can be used.</summary>
-    public bool IsAccessible => _state is AnaState.Optimized or AnaState.NonOptimized;
-
     /// <summary>
     /// Status of commands for its namespaces while they cannot be used; success while they can. None of these statuses forbids a retry: the
     /// host repeats the command on another path.
     /// </summary>
-    public NvmeStatus Refusal => _state switch
+    public NvmeStatus Refusal => _effective switch
     {
         AnaState.Inaccessible => NvmeStatus.AccessInaccessible,
         AnaState.PersistentLoss => NvmeStatus.AccessPersistentLoss,
@@ -70,27 +72,30 @@ internal sealed class AnaGroup
     /// <exception cref="InvalidOperationException">The state was <see cref="AnaState.PersistentLoss"/>, which never ends.</exception>
     public void SetState(AnaState state)
     {
-        NvmeSubsystem[] subsystems;
-        lock (_lock)
+        Change(state, isEffective: true);
+    }
+
+    /// <summary>
+    /// Reports a state before it takes effect, and completes when the hosts have read it and have stopped sending commands, or at the
+    /// limit. Commands run as before meanwhile.
+    /// </summary>
+    /// <remarks>
+    /// Linux keeps queues of writes to zones for each path. What is in them when commands are refused comes back behind later writes, and
+    /// fails on the next path; this lets it be written first.
+    /// </remarks>
+    /// <param name="state">The state; <see cref="SetState"/> makes it effective.</param>
+    /// <param name="limit">How long to wait at most.</param>
+    public async Task AnnounceAsync(AnaState state, TimeSpan limit)
+    {
+        Change(state, isEffective: false);
+        long started = TimeProvider.System.GetTimestamp(), before = -1;
+        int quiet = 0;
+        while (quiet < QuietPolls && TimeProvider.System.GetElapsedTime(started) < limit && Subsystems().Any(static s => s.HasAccessEvents))
         {
-            if (_state == state)
-            {
-                return;
-            }
-
-            if (_state == AnaState.PersistentLoss)
-            {
-                throw new InvalidOperationException($"ANA group {Id} is lost: its state cannot become {state}");
-            }
-
-            _state = state;
-            _changes++;
-            subsystems = [.. _subsystems];
-        }
-
-        if (state != AnaState.Change)
-        {
-            Array.ForEach(subsystems, static s => s.TellAccessChanged());
+            await Task.Delay(PollPause, TimeProvider.System);
+            long now = Subsystems().SelectMany(static s => s.Namespaces).Where(ns => ns.AnaGroup == this).Sum(ns => ns.Statistics.Requests);
+            bool isQuiet = now == before && !Subsystems().Any(static s => s.HasUnreadAccessEvents);
+            (quiet, before) = (isQuiet ? quiet + 1 : 0, now);
         }
     }
 
@@ -114,6 +119,38 @@ internal sealed class AnaGroup
         {
             _ = isMember ? _subsystems.Add(subsystem) : _subsystems.Remove(subsystem);
             _changes++;
+        }
+    }
+
+    private void Change(AnaState state, bool isEffective)
+    {
+        NvmeSubsystem[] subsystems;
+        bool changes;
+        lock (_lock)
+        {
+            if (_state == AnaState.PersistentLoss && state != AnaState.PersistentLoss)
+            {
+                throw new InvalidOperationException($"ANA group {Id} is lost: its state cannot become {state}");
+            }
+
+            changes = _state != state;
+            _state = state;
+            _effective = isEffective ? state : _effective;
+            _changes += changes ? 1 : 0;
+            subsystems = [.. _subsystems];
+        }
+
+        if (changes && state != AnaState.Change)
+        {
+            Array.ForEach(subsystems, static s => s.TellAccessChanged());
+        }
+    }
+
+    private NvmeSubsystem[] Subsystems()
+    {
+        lock (_lock)
+        {
+            return [.. _subsystems];
         }
     }
 }

@@ -38,7 +38,7 @@ internal sealed class HostLink : IAsyncDisposable
     private HostPath _path;
     private ulong _run;
     private BlockException? _failure;
-    private int _incarnation, _failures;
+    private int _incarnation, _failures, _disposed;
     private volatile bool _wasRefused;
 
     private HostLink(TimeSpan reconnectTime, KnownNamespaces namespaces, PathSignal signal, HostPath[] paths, HostPath first)
@@ -212,6 +212,11 @@ internal sealed class HostLink : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
         await _stop.CancelAsync();
         await Task.WhenAll(_background);
         await _choosing.AcquireAsync();

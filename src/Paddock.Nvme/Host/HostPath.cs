@@ -173,6 +173,12 @@ internal sealed class HostPath
         {
             while (await timer.WaitForNextTickAsync(stop))
             {
+                if (_connection is { IsLost: true } lost)
+                {
+                    // one queue is lost: so are the others, and the path is connected again
+                    lost.Abort();
+                }
+
                 await (_connection?.KeepAliveAsync(stop) ?? default);
             }
         }

@@ -177,7 +177,7 @@ internal sealed class ControllerEvents
     /// <summary>Reports that the access state of a group of namespaces has changed (ANA change).</summary>
     public void AccessChanged()
     {
-        if ((Wanted & (1u << AccessBit)) != 0)
+        if (FollowsAccess)
         {
             Tell(AccessState);
         }
@@ -194,6 +194,21 @@ internal sealed class ControllerEvents
 
     /// <summary>The telemetry log has been read.</summary>
     public void ForgetTelemetry() => Forget(TelemetryChanged);
+
+    /// <summary>Whether the host follows the access states.</summary>
+    public bool FollowsAccess => (Wanted & (1u << AccessBit)) != 0;
+
+    /// <summary>Whether the host has not read the ANA log since the latest change.</summary>
+    public bool OwesAccess
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _told.Contains(AccessState);
+            }
+        }
+    }
 
     /// <summary>The ANA log has been read.</summary>
     public void ForgetAccess() => Forget(AccessState);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
 
@@ -14,9 +15,91 @@ internal sealed class ClusterWriter(
     private const long MaxPendingFrees = 16384, MaxPendingBytes = 16 << 20;
 
     /// <summary>Writes a range of the disk.</summary>
-    public async ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
+    public ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
     {
         session.EnsureWritable(offset, bytes.Length);
+        if (!session.IsOpen || flags != WriteFlags.None || bytes.Length == 0)
+        {
+            return WriteAnyAsync(offset, bytes, flags, cancellationToken);
+        }
+
+        var held = geometry.ClustersOf(offset, bytes.Length);
+        var acquiring = locks.AcquireAsync(held, exclusive: false);
+        return acquiring.IsCompletedSuccessfully ? WriteHeldAsync(held, offset, bytes, cancellationToken)
+            : WriteAfterAsync(acquiring, held, offset, bytes, cancellationToken);
+    }
+
+    /// <summary>
+    /// Writes to clusters that are held shared, and releases them. Most writes are one run of clusters of this image, whose table is in
+    /// memory, and need no state machine.
+    /// </summary>
+    private ValueTask WriteHeldAsync(
+        GuestClusters held, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        bool isInPlace = false;
+        ValueTask writing = default;
+        try
+        {
+            isInPlace = map.TryFind(offset, bytes.Length, out var mapping) && mapping.Writable && mapping.Length == bytes.Length;
+            if (isInPlace)
+            {
+                writing = data.WriteAsync(mapping.Host, offset, bytes, cancellationToken);
+            }
+        }
+        catch (Exception e)
+        {
+            writing = ValueTask.FromException(e);
+        }
+
+        if (!writing.IsCompletedSuccessfully)
+        {
+            return EndInPlaceAsync(writing, held, offset, bytes.Length);
+        }
+
+        locks.Release(held, exclusive: false);
+        if (!isInPlace)
+        {
+            return WriteAnyAsync(offset, bytes, WriteFlags.None, cancellationToken);
+        }
+
+        session.MakeReadable(offset, bytes.Length);
+        session.Record(offset, bytes.Length);
+        return ValueTask.CompletedTask;
+    }
+
+    private async ValueTask WriteAfterAsync(
+        ValueTask acquiring, GuestClusters held, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        await acquiring;
+        await WriteHeldAsync(held, offset, bytes, cancellationToken);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask EndInPlaceAsync(ValueTask writing, GuestClusters held, GuestOffset offset, int length)
+    {
+        try
+        {
+            try
+            {
+                await writing;
+            }
+            finally
+            {
+                locks.Release(held, exclusive: false);
+            }
+
+            session.MakeReadable(offset, length);
+        }
+        finally
+        {
+            // a part of a write that fails may have been written
+            session.Record(offset, length);
+        }
+    }
+
+    private async ValueTask WriteAnyAsync(
+        GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
+    {
         if (!session.IsOpen)
         {
             await session.StartAsync();

@@ -10,6 +10,8 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class DataLayer
 {
+    private const string WriteEvent = "write_aio";
+
     private readonly IStorage _image;
     private readonly IStorage _storage;
     private readonly MetadataGuard? _guard;
@@ -65,17 +67,17 @@ internal sealed class DataLayer
     }
 
     /// <summary>Writes data, which must not hit metadata.</summary>
-    public async ValueTask WriteAsync(HostOffset host, GuestOffset guest, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    public ValueTask WriteAsync(HostOffset host, GuestOffset guest, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
-        if (_guard is not null)
+        var checking = _guard is null ? ValueTask.CompletedTask : _guard.CheckAsync(host, data.Length);
+        if (!checking.IsCompletedSuccessfully)
         {
-            await _guard.CheckAsync(host, data.Length);
+            return WriteAfterAsync(checking, host, guest, data, cancellationToken);
         }
 
-        await _image.OnEventAsync("write_aio");
-        data = IsRaw ? data[..(int)InDisk(host, data.Length)] : data;
-        await (_cipher is null ? _storage.WriteAsync(host.Value, data, cancellationToken)
-            : _cipher.WriteAsync(_storage, host, guest, data, cancellationToken));
+        var told = _image.OnEventAsync(WriteEvent);
+        return told.IsCompletedSuccessfully ? WriteNowAsync(host, guest, data, cancellationToken)
+            : WriteToldAsync(told, host, guest, data, cancellationToken);
     }
 
     /// <summary>
@@ -155,6 +157,28 @@ internal sealed class DataLayer
     private long InDisk(HostOffset host, long length) => Math.Clamp(_rawDisk!.VirtualSize - host.Value, 0, length);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
+    private ValueTask WriteNowAsync(
+        HostOffset host, GuestOffset guest, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        data = IsRaw ? data[..(int)InDisk(host, data.Length)] : data;
+        return _cipher is null ? _storage.WriteAsync(host.Value, data, cancellationToken)
+            : _cipher.WriteAsync(_storage, host, guest, data, cancellationToken);
+    }
+
+    private async ValueTask WriteToldAsync(
+        ValueTask told, HostOffset host, GuestOffset guest, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        await told;
+        await WriteNowAsync(host, guest, data, cancellationToken);
+    }
+
+    private async ValueTask WriteAfterAsync(
+        ValueTask checking, HostOffset host, GuestOffset guest, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        await checking;
+        await WriteToldAsync(_image.OnEventAsync(WriteEvent), host, guest, data, cancellationToken);
+    }
+
     private async ValueTask ReadAsync(
         ValueTask told, HostOffset host, GuestOffset guest, Memory<byte> buffer, CancellationToken cancellationToken)
     {

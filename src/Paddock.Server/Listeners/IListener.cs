@@ -60,6 +60,12 @@ internal interface IListener : IAsyncDisposable
     void Resized(ServedDisk disk);
 
     /// <summary>
+    /// Announces that a disk is about to be handed over, and completes when the clients that can wait for another server have stopped
+    /// sending requests, or at the limit. Requests run as before meanwhile.
+    /// </summary>
+    Task AnnounceAsync(ServedDisk disk, TimeSpan limit);
+
+    /// <summary>
     /// Shows clients whether this server serves the data of a disk; called before requests fail, and after they succeed again.
     /// </summary>
     /// <param name="disk">The disk.</param>

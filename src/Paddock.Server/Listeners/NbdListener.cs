@@ -155,6 +155,9 @@ internal sealed class NbdListener : IListener
     }
 
     /// <inheritdoc/>
+    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit) => Task.CompletedTask;
+
+    /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state)
         => _server.Offer(
             disk.Device,

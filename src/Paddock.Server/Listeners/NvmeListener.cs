@@ -102,6 +102,9 @@ internal sealed class NvmeListener : INvmeListener
     }
 
     /// <inheritdoc/>
+    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit) => Subsystems.AnnounceAsync(disk, limit);
+
+    /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state) => Subsystems.Show(disk, state);
 
     /// <inheritdoc/>

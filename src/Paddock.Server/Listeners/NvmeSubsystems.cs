@@ -121,6 +121,10 @@ internal sealed class NvmeSubsystems
         }
     }
 
+    /// <inheritdoc cref="IListener.AnnounceAsync"/>
+    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit)
+        => _groups.TryGetValue(disk, out var group) ? group.AnnounceAsync(AnaState.Inaccessible, limit) : Task.CompletedTask;
+
     /// <inheritdoc cref="IListener.Show"/>
     public void Show(ServedDisk disk, DiskState state)
     {

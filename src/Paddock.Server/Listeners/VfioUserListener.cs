@@ -128,6 +128,9 @@ internal sealed class VfioUserListener : INvmeListener
     public void Resized(ServedDisk disk) => Subsystems.Resized(disk);
 
     /// <inheritdoc/>
+    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit) => Subsystems.AnnounceAsync(disk, limit);
+
+    /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state) => Subsystems.Show(disk, state);
 
     /// <inheritdoc/>

@@ -122,6 +122,9 @@ internal sealed class VhostUserListener : IListener
     public string? CannotResize(ServedDisk disk, long length) => null;
 
     /// <inheritdoc/>
+    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit) => Task.CompletedTask;
+
+    /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state)
     {
         foreach (var (server, _, _) in _servers.Where(s => s.Disk == disk))

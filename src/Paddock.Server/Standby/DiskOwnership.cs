@@ -23,6 +23,9 @@ internal sealed class DiskOwnership
 
     private static readonly TimeSpan BusyPause = TimeSpan.FromMilliseconds(20), FailurePause = TimeSpan.FromSeconds(1);
 
+    // for clients that read about the hand-over; requests are served meanwhile
+    private static readonly TimeSpan NoticeLimit = TimeSpan.FromMilliseconds(500);
+
     private readonly ServedDisk _disk;
     private readonly ImageOpener _opener;
     private readonly IReadOnlyList<IListener> _listeners;
@@ -153,6 +156,8 @@ internal sealed class DiskOwnership
 
         try
         {
+            var notice = Left() < NoticeLimit ? Left() : NoticeLimit;
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, notice)));
             Announce(DiskState.Standby);
 
             // a request that a rule holds would reach the disk after the next take-over

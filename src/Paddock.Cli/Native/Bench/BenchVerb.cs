@@ -4,6 +4,7 @@ using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Posix;
+using Paddock.Rbd;
 
 namespace Paddock.Cli.Native.Bench;
 
@@ -70,6 +71,9 @@ public static class BenchVerb
 
     private static bool IsRemote(BenchPlan plan) => NvmeName.Is(plan.Target) || plan.Target.StartsWith("nbd", StringComparison.Ordinal);
 
+    /// <summary>Whether a request in flight needs no thread.</summary>
+    private static bool IsAsynchronous(BenchPlan plan) => IsRemote(plan) || RbdTarget.IsName(plan.Target);
+
     private static OpenSettings Settings(BenchPlan plan)
         => new() { ReadOnly = !plan.Writes, Format = plan.Format ?? (IsRemote(plan) ? "raw" : null) };
 
@@ -104,7 +108,7 @@ public static class BenchVerb
     private static async Task<double> LoadAsync(
         BenchPlan plan, string what, List<BenchStream> streams, NativeConsole console, CancellationToken cancellationToken)
     {
-        if (!IsRemote(plan))
+        if (!IsAsynchronous(plan))
         {
             // requests that wait for a lock of the image end on threads of the pool, which adds threads only one by one
             ThreadPool.GetMinThreads(out int workers, out int ports);
@@ -114,7 +118,7 @@ public static class BenchVerb
         using var pace = plan.Rate > 0 ? new BenchPace(plan.Rate) : null;
         var budget = new BenchBudget(plan, pace, cancellationToken);
         long start = pace?.Started ?? Stopwatch.GetTimestamp();
-        var loads = streams.ConvertAll(s => Task.Run(() => s.RunAsync(budget, IsRemote(plan)), CancellationToken.None));
+        var loads = streams.ConvertAll(s => Task.Run(() => s.RunAsync(budget, IsAsynchronous(plan)), CancellationToken.None));
         await using (new BenchProgress(plan, console, what, () => streams.Sum(s => s.Latencies.Count)))
         {
             await Task.WhenAll(loads);
