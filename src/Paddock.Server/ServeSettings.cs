@@ -30,7 +30,7 @@ public sealed record ServedImage
     /// <summary>Size of its volatile write cache, such as 64M, for <c>powercut</c>; null: the server's.</summary>
     public string? VolatileCache { get; set; }
 
-    /// <summary>Whether each change is durable when it completes; also if the server's setting says so.</summary>
+    /// <summary>Whether each change is durable when it completes; the server's setting applies too.</summary>
     public bool WriteThrough { get; set; }
 
     /// <summary>How the image is cached, as <see cref="OpenSettings.Cache"/> names it.</summary>
