@@ -6,18 +6,27 @@ namespace Paddock.Posix;
 /// A clock that never goes back and counts the time in which the process, or the whole machine, was suspended: what a lease is judged by.
 /// </summary>
 [SupportedOSPlatform("linux")]
-internal static class BootClock
+internal sealed class BootClock : TimeProvider
 {
     // CLOCK_BOOTTIME
     private const int Clock = 7;
 
-    /// <summary>Nanoseconds since the machine was started.</summary>
-    public static long Now
+    private const long Second = 1_000_000_000;
+
+    private BootClock()
     {
-        get
-        {
-            _ = Native.GetTime(Clock, out var time);
-            return (time.Seconds * 1_000_000_000) + time.Nanoseconds;
-        }
+    }
+
+    /// <summary>The clock.</summary>
+    public static BootClock Instance { get; } = new();
+
+    /// <inheritdoc/>
+    public override long TimestampFrequency => Second;
+
+    /// <summary>Nanoseconds since the machine was started.</summary>
+    public override long GetTimestamp()
+    {
+        _ = Native.GetTime(Clock, out var time);
+        return (time.Seconds * Second) + time.Nanoseconds;
     }
 }

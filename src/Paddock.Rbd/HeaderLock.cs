@@ -9,7 +9,7 @@ namespace Paddock.Rbd;
 /// <summary>Reads who holds the exclusive lock of an image, from the image's header, without a thread that waits.</summary>
 /// <param name="context">Pool and namespace of the image, for calls of librados.</param>
 /// <param name="id">Id of the image.</param>
-internal sealed class HeaderLock(nint context, string id)
+internal sealed class HeaderLock(nint context, string id) : IHeaderLock
 {
     /// <summary>Result of a reply that cannot be parsed: EIO.</summary>
     private const int Malformed = -5;
@@ -20,8 +20,7 @@ internal sealed class HeaderLock(nint context, string id)
     private readonly byte[] _reply = GC.AllocateArray<byte>(4096, pinned: true);
     private readonly string _header = "rbd_header." + id;
 
-    /// <summary>Reads who holds the lock; one call at a time.</summary>
-    /// <returns>A negative error number, or 0 and the holder.</returns>
+    /// <inheritdoc/>
     public async Task<(int Result, LockHolder Holder)> ReadAsync()
     {
         int length = await RadosCall.RunAsync(Start);

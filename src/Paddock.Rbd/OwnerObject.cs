@@ -7,9 +7,9 @@ namespace Paddock.Rbd;
 /// The object <c>paddock_owner.ID</c> beside the header of image ID, in its pool and namespace. The owner of the image watches it, keeps
 /// its <see cref="OwnerRecord"/>, and removes it when the image is closed.
 /// </summary>
-/// <remarks>Results are 0 or more, or negative error numbers.</remarks>
-internal sealed class OwnerObject : IDisposable
+internal sealed class OwnerObject : IOwnerObject
 {
+    private readonly nint[] _reply = GC.AllocateArray<nint>(2, pinned: true);
     private readonly byte[] _record = GC.AllocateArray<byte>(OwnerRecord.Size, pinned: true);
 
     /// <param name="cluster">The connection; outlives this.</param>
@@ -24,39 +24,51 @@ internal sealed class OwnerObject : IDisposable
     /// <summary>The connection.</summary>
     public RbdCluster Cluster { get; }
 
+    /// <inheritdoc/>
+    public long ClientId => Cluster.ClientId;
+
     /// <summary>Name of the object.</summary>
     public string Name { get; }
 
     /// <summary>Pool and namespace, for calls of librados.</summary>
     public nint Context { get; private set; }
 
-    /// <summary>Reads the record; one call at a time.</summary>
+    /// <inheritdoc/>
+    public Task<int> CatchUpAsync() => Task.Run(() => LibRados.WaitForLatestMap(Cluster.Handle));
+
+    /// <inheritdoc/>
     public async Task<(int Result, OwnerRecord Record)> ReadAsync()
     {
         int result = await RadosCall.RunAsync(StartRead);
         return (result, result < 0 ? default : OwnerRecord.Parse(_record.AsSpan(0, result)));
     }
 
-    /// <summary>Writes the whole record of an owner that nobody doubts; creates the object.</summary>
+    /// <inheritdoc/>
     public Task<int> WriteAsync(long owner) => WriteAsync(0, [.. OwnerRecord.Field(owner), .. OwnerRecord.Field(0)], null);
 
-    /// <summary>Removes the doubt.</summary>
+    /// <inheritdoc/>
     public Task<int> ClearDoubtAsync() => WriteAsync(OwnerRecord.DoubtOffset, OwnerRecord.Field(0), null);
 
-    /// <summary>Doubts an owner; fails if that is not the owner any more.</summary>
+    /// <inheritdoc/>
     public Task<int> DoubtAsync(long owner, long client)
         => WriteAsync(OwnerRecord.DoubtOffset, OwnerRecord.Field(client), OwnerRecord.Field(owner));
 
-    /// <summary>Empties the record of an owner that is fenced; fails if another one has written it.</summary>
-    /// <param name="owner">The owner.</param>
-    /// <param name="doubt">The client whose doubt must be there still, so that the lease was not renewed since; null: any, or none.</param>
-    public Task<int> ClearAsync(long owner, long? doubt)
-        => WriteAsync(
-            0, new byte[OwnerRecord.Size],
-            doubt is { } client ? [.. OwnerRecord.Field(owner), .. OwnerRecord.Field(client)] : OwnerRecord.Field(owner));
+    /// <inheritdoc/>
+    public Task<int> ClearAsync(long owner) => WriteAsync(0, new byte[OwnerRecord.Size], OwnerRecord.Field(owner));
 
-    /// <summary>Removes the object.</summary>
+    /// <inheritdoc/>
     public Task<int> RemoveAsync() => RadosCall.RunAsync(completion => LibRados.Remove(Context, Name, completion));
+
+    /// <inheritdoc/>
+    public async Task<(IAsyncDisposable? Watch, int Result)> WatchAsync(Action failed) => await OwnerWatch.StartAsync(this, failed);
+
+    /// <inheritdoc/>
+    public async Task<NotifyReply?> NotifyAsync(ulong milliseconds)
+    {
+        // with -ETIMEDOUT there is a reply as well
+        _ = await RadosCall.RunAsync(completion => StartNotify(completion, milliseconds));
+        return TakeReply();
+    }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -90,5 +102,25 @@ internal sealed class OwnerObject : IDisposable
         {
             LibRados.ReleaseWrites(writes);
         }
+    }
+
+    private int StartNotify(nint completion, ulong milliseconds)
+    {
+        _reply.AsSpan().Clear();
+        return LibRados.Notify(
+            Context, Name, completion, 0, 0, milliseconds, Marshal.UnsafeAddrOfPinnedArrayElement(_reply, 0),
+            Marshal.UnsafeAddrOfPinnedArrayElement(_reply, 1));
+    }
+
+    private unsafe NotifyReply? TakeReply()
+    {
+        if (_reply[0] == 0)
+        {
+            return null;
+        }
+
+        var reply = NotifyReply.TryParse(new ReadOnlySpan<byte>((byte*)_reply[0], (int)_reply[1]));
+        LibRados.Free(_reply[0]);
+        return reply;
     }
 }

@@ -1,7 +1,3 @@
-using System.Runtime.InteropServices;
-using Paddock.Posix;
-using Paddock.Rbd.Native;
-
 namespace Paddock.Rbd;
 
 /// <summary>What a question to the owner of an image has shown.</summary>
@@ -25,7 +21,8 @@ internal enum OwnerSign
 /// proves nothing: an OSD that is stopped, restarted or slow delays both.
 /// </summary>
 /// <param name="owner">The object; owned by the caller.</param>
-internal sealed class OwnerProbe(OwnerObject owner) : IAsyncDisposable
+/// <param name="clock">Counts nanoseconds.</param>
+internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyncDisposable
 {
     // the cluster counts in whole seconds
     private const ulong TimeoutMilliseconds = 1000;
@@ -35,8 +32,7 @@ internal sealed class OwnerProbe(OwnerObject owner) : IAsyncDisposable
     // a quick answer takes a millisecond, and the cluster reports a missing one after its timeout
     private static readonly long SlowAnswer = Nanoseconds(0.5), SlowSilence = Nanoseconds(1.7), Settling = Nanoseconds(5);
 
-    private readonly nint[] _reply = GC.AllocateArray<nint>(2, pinned: true);
-    private OwnerWatch? _watch;
+    private IAsyncDisposable? _watch;
     private volatile bool _isWatchLost;
     private long _settled;
 
@@ -54,10 +50,10 @@ internal sealed class OwnerProbe(OwnerObject owner) : IAsyncDisposable
             return watched is RbdErrors.NotFoundResult or NotPermitted or NoAccess ? OwnerSign.NoLease : OwnerSign.Unclear;
         }
 
-        long sent = BootClock.Now;
-        var reply = await NotifyAsync();
-        long now = BootClock.Now;
-        if (reply?.Answered.Contains(owner.Cluster.ClientId) != true)
+        long sent = clock.GetTimestamp();
+        var reply = await owner.NotifyAsync(TimeoutMilliseconds);
+        long now = clock.GetTimestamp();
+        if (reply?.Answered.Contains(owner.ClientId) != true)
         {
             _settled = now + Settling;
             return OwnerSign.Unclear;
@@ -95,7 +91,7 @@ internal sealed class OwnerProbe(OwnerObject owner) : IAsyncDisposable
             return 0;
         }
 
-        (_watch, int result) = await OwnerWatch.StartAsync(owner, OnWatchLost);
+        (_watch, int result) = await owner.WatchAsync(OnWatchLost);
         return result;
     }
 
@@ -103,32 +99,5 @@ internal sealed class OwnerProbe(OwnerObject owner) : IAsyncDisposable
     {
         _isWatchLost = true;
         Changed.TrySetResult();
-    }
-
-    private async Task<NotifyReply?> NotifyAsync()
-    {
-        // with -ETIMEDOUT there is a reply as well
-        _ = await RadosCall.RunAsync(Start);
-        return TakeReply();
-    }
-
-    private int Start(nint completion)
-    {
-        _reply.AsSpan().Clear();
-        return LibRados.Notify(
-            owner.Context, owner.Name, completion, 0, 0, TimeoutMilliseconds, Marshal.UnsafeAddrOfPinnedArrayElement(_reply, 0),
-            Marshal.UnsafeAddrOfPinnedArrayElement(_reply, 1));
-    }
-
-    private unsafe NotifyReply? TakeReply()
-    {
-        if (_reply[0] == 0)
-        {
-            return null;
-        }
-
-        var reply = NotifyReply.TryParse(new ReadOnlySpan<byte>((byte*)_reply[0], (int)_reply[1]));
-        LibRados.Free(_reply[0]);
-        return reply;
     }
 }

@@ -4,11 +4,13 @@ namespace Paddock.Rbd;
 
 /// <summary>Whether an image was lost to another client; once it is, it stays so.</summary>
 /// <param name="name">Name of the image, for messages.</param>
-internal sealed class OwnershipLoss(string name)
+/// <param name="isInline">Whether those that wait continue inside <see cref="Set"/>: for a simulation, which has one thread.</param>
+internal sealed class OwnershipLoss(string name, bool isInline = false)
 {
     private const int Shutdown = 108;
 
-    private readonly TaskCompletionSource _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _lost
+        = new(isInline ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
     private string? _reason;
 
     /// <summary>Completes when ownership is lost.</summary>

@@ -20,26 +20,33 @@ internal sealed class RbdLease : IAsyncDisposable
     // in the second the lock is looked at as well: nothing else shows that it was taken by hand, without blocklisting
     private static readonly TimeSpan UsedPeriod = TimeSpan.FromMilliseconds(300), IdlePeriod = TimeSpan.FromSeconds(2);
 
-    private readonly RbdCluster _cluster;
+    private readonly IOwnerObject _object;
+    private readonly IHeaderLock _lock;
     private readonly RbdOwner _self;
     private readonly OwnershipLoss _loss;
-    private readonly HeaderLock _lock;
-    private readonly OwnerObject _object;
+    private readonly TimeProvider _clock;
+    private readonly Action<RbdOwner> _blocklist;
     private readonly Lock _gate = new();
-    private readonly Timer _timer;
-    private OwnerWatch? _watch;
+    private readonly ITimer _timer;
+    private IAsyncDisposable? _watch;
     private bool _hasRecord;
     private volatile bool _isWatchLost, _isUsed;
     private bool _isEnding;
     private long _confirmed, _lockRead;
     private Task _checking = Task.CompletedTask;
 
-    private RbdLease(RbdCluster cluster, string id, RbdOwner self, OwnershipLoss loss)
+    /// <param name="owner">The object of the image's owner; owned.</param>
+    /// <param name="exclusive">The lock, which is held.</param>
+    /// <param name="self">This client, as the holder of the lock.</param>
+    /// <param name="loss">Receives the loss of ownership.</param>
+    /// <param name="clock">Counts nanoseconds, also while the process is stopped.</param>
+    /// <param name="blocklist">Puts this client on the blocklist, without waiting.</param>
+    public RbdLease(
+        IOwnerObject owner, IHeaderLock exclusive, RbdOwner self, OwnershipLoss loss, TimeProvider clock, Action<RbdOwner> blocklist)
     {
-        (_cluster, _self, _loss) = (cluster, self, loss);
-        _object = new OwnerObject(cluster, id);
-        _lock = new HeaderLock(_object.Context, id);
-        _timer = new Timer(static lease => ((RbdLease)lease!).Tick(), this, Timeout.Infinite, Timeout.Infinite);
+        (_object, _lock, _self, _loss, _clock, _blocklist) = (owner, exclusive, self, loss, clock, blocklist);
+        _timer = clock.CreateTimer(
+            static lease => ((RbdLease)lease!).Tick(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Whether this process is certainly the owner at this moment.</summary>
@@ -52,11 +59,11 @@ internal sealed class RbdLease : IAsyncDisposable
                 _isUsed = true;
             }
 
-            return BootClock.Now - Volatile.Read(ref _confirmed) < Nanoseconds(Term) && _loss.Reason is null;
+            return _clock.GetTimestamp() - Volatile.Read(ref _confirmed) < Nanoseconds(Term) && _loss.Reason is null;
         }
     }
 
-    /// <summary>Begins; the lock is held.</summary>
+    /// <summary>Begins the lease of an image in a cluster; the lock is held.</summary>
     /// <param name="cluster">The connection.</param>
     /// <param name="id">Id of the image.</param>
     /// <param name="self">This client, as the holder of the lock.</param>
@@ -65,25 +72,42 @@ internal sealed class RbdLease : IAsyncDisposable
     /// <exception cref="BlockException">The cluster does not answer, or the lock is lost already.</exception>
     public static async Task<RbdLease> BeginAsync(RbdCluster cluster, string id, RbdOwner self, bool isTakenOver, OwnershipLoss loss)
     {
-        var lease = new RbdLease(cluster, id, self, loss);
+        var owner = new OwnerObject(cluster, id);
+        var lease = new RbdLease(
+            owner, new HeaderLock(owner.Context, id), self, loss, BootClock.Instance,
+            self => _ = Task.Run(() => Native.LibRados.AddToBlocklist(cluster.Handle, self.Address, 0)));
+        await lease.BeginAsync(isTakenOver);
+        return lease;
+    }
+
+    /// <summary>Begins; if it fails, the lease has ended.</summary>
+    /// <param name="isTakenOver">Whether the lock was broken to get it.</param>
+    /// <exception cref="BlockException">The cluster does not answer, or the lock is lost already.</exception>
+    public async Task BeginAsync(bool isTakenOver)
+    {
         try
         {
-            var (_, before) = await lease._object.ReadAsync();
-            lease._hasRecord = await lease._object.WriteAsync(self.Id) >= 0 && await lease.WatchAsync();
-
-            // its owner has not closed the image, and its confirmations end with the write
-            if (isTakenOver || (before.Owner != 0 && before.Owner != self.Id))
+            // who held the lock before may have been blocklisted by another client
+            if (await _object.CatchUpAsync() is < 0 and var result)
             {
-                await Task.Delay(TermOfOthers);
+                throw RbdErrors.Of(result, "cannot read the blocklist of the cluster");
             }
 
-            await lease.ConfirmAsync();
-            lease._timer.Change(UsedPeriod, UsedPeriod);
-            return lease;
+            var (_, before) = await _object.ReadAsync();
+            _hasRecord = await _object.WriteAsync(_self.Id) >= 0 && await WatchAsync();
+
+            // its owner has not closed the image, and its confirmations end with the write
+            if (isTakenOver || (before.Owner != 0 && before.Owner != _self.Id))
+            {
+                await Task.Delay(TermOfOthers, _clock);
+            }
+
+            await ConfirmAsync();
+            _timer.Change(UsedPeriod, UsedPeriod);
         }
         catch
         {
-            await lease.DisposeAsync();
+            await DisposeAsync();
             throw;
         }
     }
@@ -92,7 +116,7 @@ internal sealed class RbdLease : IAsyncDisposable
     /// <exception cref="BlockException">Ownership is lost, or the cluster does not answer.</exception>
     public async ValueTask ConfirmAsync()
     {
-        long asked = BootClock.Now;
+        long asked = _clock.GetTimestamp();
         while (true)
         {
             _loss.ThrowIfLost();
@@ -139,7 +163,7 @@ internal sealed class RbdLease : IAsyncDisposable
 
     private void Tick()
     {
-        long age = BootClock.Now - Volatile.Read(ref _confirmed);
+        long age = _clock.GetTimestamp() - Volatile.Read(ref _confirmed);
         bool isDue = _isUsed ? age > Nanoseconds(UsedPeriod) / 2 : age > Nanoseconds(IdlePeriod);
         _isUsed = false;
         if ((isDue || _isWatchLost) && _loss.Reason is null)
@@ -168,7 +192,7 @@ internal sealed class RbdLease : IAsyncDisposable
             isConfirmed = _hasRecord ? await CheckRecordAsync() : await CheckLockAsync();
         }
 
-        if (isConfirmed && BootClock.Now - _lockRead > Nanoseconds(IdlePeriod))
+        if (isConfirmed && _clock.GetTimestamp() - _lockRead > Nanoseconds(IdlePeriod))
         {
             isConfirmed = await CheckLockAsync();
         }
@@ -184,7 +208,7 @@ internal sealed class RbdLease : IAsyncDisposable
 
     private async Task<bool> CheckRecordAsync()
     {
-        long sent = BootClock.Now;
+        long sent = _clock.GetTimestamp();
         var (result, record) = await _object.ReadAsync();
         if (result < 0 && result != RbdErrors.NotFoundResult)
         {
@@ -209,7 +233,7 @@ internal sealed class RbdLease : IAsyncDisposable
 
     private async Task<bool> CheckLockAsync()
     {
-        long sent = BootClock.Now;
+        long sent = _clock.GetTimestamp();
         var (result, holder) = await _lock.ReadAsync();
         if (result < 0 && result != RbdErrors.NotFoundResult)
         {
@@ -248,13 +272,13 @@ internal sealed class RbdLease : IAsyncDisposable
     {
         if (_loss.Set(reason) && _self.Address.Length > 0)
         {
-            _ = Task.Run(() => Native.LibRados.AddToBlocklist(_cluster.Handle, _self.Address, 0));
+            _blocklist(_self);
         }
     }
 
     private async Task<bool> WatchAsync()
     {
-        (_watch, int result) = await OwnerWatch.StartAsync(_object, OnWatchLost);
+        (_watch, int result) = await _object.WatchAsync(OnWatchLost);
         return result >= 0;
     }
 

@@ -1,6 +1,5 @@
 using Paddock.Block;
 using Paddock.Posix;
-using Paddock.Rbd.Native;
 
 namespace Paddock.Rbd;
 
@@ -23,23 +22,22 @@ internal enum SuccessionState
 /// </summary>
 internal sealed class RbdSuccession : IAsyncDisposable
 {
-    private const int SignsOfDeath = 2, Busy = -16;
+    private const int SignsOfDeath = 2;
 
-    private readonly RbdTarget _target;
-    private readonly RbdCluster _cluster;
-    private readonly OwnerObject _object;
+    private readonly IOwnerObject _object;
     private readonly OwnerProbe _probe;
-    private readonly RbdLock _lock;
-    private readonly nint _image;
+    private readonly IContestedLock _lock;
+    private readonly TimeProvider _clock;
     private int _silent;
     private long _doubted;
 
-    private RbdSuccession(RbdTarget target, RbdCluster cluster, nint image)
+    /// <param name="exclusive">The lock; owned.</param>
+    /// <param name="owner">The object of the image's owner; owned.</param>
+    /// <param name="clock">Counts nanoseconds, also while the process is stopped.</param>
+    public RbdSuccession(IContestedLock exclusive, IOwnerObject owner, TimeProvider clock)
     {
-        (_target, _cluster, _image) = (target, cluster, image);
-        _object = new OwnerObject(cluster, RbdLock.IdOf(image));
-        _probe = new OwnerProbe(_object);
-        _lock = new RbdLock(cluster, image, target.ToString());
+        (_lock, _object, _clock) = (exclusive, owner, clock);
+        _probe = new OwnerProbe(owner, clock);
     }
 
     /// <summary>The owner that was last seen; null if nobody owns the image.</summary>
@@ -49,20 +47,8 @@ internal sealed class RbdSuccession : IAsyncDisposable
     /// <exception cref="BlockException">The image does not exist, or its cluster cannot be reached.</exception>
     public static RbdSuccession Open(RbdTarget target)
     {
-        var cluster = RbdCluster.Connect(target, caches: false, isReader: true);
-        nint image = 0;
-        try
-        {
-            RbdErrors.Check(
-                LibRbd.OpenReadOnly(cluster.Pool, target.Image, out image, null), $"error reading header from {target.Spec}");
-            return new RbdSuccession(target, cluster, image);
-        }
-        catch
-        {
-            _ = image != 0 ? LibRbd.Close(image) : 0;
-            cluster.Dispose();
-            throw;
-        }
+        var exclusive = RbdContestedLock.Open(target);
+        return new RbdSuccession(exclusive, new OwnerObject(exclusive.Cluster, exclusive.Id), BootClock.Instance);
     }
 
     /// <summary>Looks at the lock, asks its holder, and fences it if it does not answer for the second time.</summary>
@@ -84,7 +70,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
     public async Task<bool> IsChangedAsync(TimeSpan limit, CancellationToken cancellationToken)
     {
         var changed = _probe.Changed.Task;
-        return await Task.WhenAny(changed, Task.Delay(limit, cancellationToken)) == changed
+        return await Task.WhenAny(changed, Task.Delay(limit, _clock, cancellationToken)) == changed
             || (cancellationToken.IsCancellationRequested ? throw new OperationCanceledException(cancellationToken) : false);
     }
 
@@ -92,12 +78,8 @@ internal sealed class RbdSuccession : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _probe.DisposeAsync();
-        await Task.Run(() =>
-        {
-            _ = LibRbd.Close(_image);
-            _object.Dispose();
-            _cluster.Dispose();
-        });
+        _object.Dispose();
+        await _lock.DisposeAsync();
     }
 
     private async Task<SuccessionState> JudgeAsync()
@@ -111,7 +93,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
         if (Owner?.Id != client)
         {
             (_silent, _doubted) = (0, 0);
-            Owner = await FindOwnerAsync();
+            Owner = await _lock.FindOwnerAsync();
         }
 
         if (Owner is not { } owner)
@@ -129,7 +111,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
             case OwnerSign.NoLease:
                 // the cluster's own judgement, after its timeout for watches; whoever opens the image then breaks the lock
                 _silent = 0;
-                return await Task.Run(() => _lock.IsAlive(owner, isOwn: false)) ? SuccessionState.Owned : SuccessionState.Free;
+                return await _lock.IsAliveAsync(owner) ? SuccessionState.Owned : SuccessionState.Free;
             default:
                 _silent = 0;
                 return SuccessionState.Owned;
@@ -139,63 +121,33 @@ internal sealed class RbdSuccession : IAsyncDisposable
     // from here on the owner, if it runs after all, cannot prolong its lease without removing the doubt
     private async Task DoubtAsync(RbdOwner owner)
     {
-        bool isWritten = await _object.DoubtAsync(owner.Id, _cluster.ClientId) >= 0;
-        _doubted = isWritten ? BootClock.Now : 0;
+        bool isWritten = await _object.DoubtAsync(owner.Id, _object.ClientId) >= 0;
+        _doubted = isWritten ? _clock.GetTimestamp() : 0;
     }
 
     private async Task<bool> FenceAsync(RbdOwner owner)
     {
         _silent = 0;
-        if (!await BreakAsync(owner))
+        if (!await _lock.BreakAsync(owner))
         {
             return false;
         }
 
-        bool isDoubtKept = _doubted != 0 && await _object.ClearAsync(owner.Id, _cluster.ClientId) >= 0;
-        if (!isDoubtKept)
+        // who finds the record of another owner waits as well, so it stays until the lease is over
+        var (result, record) = await _object.ReadAsync();
+        if (_doubted == 0 || result < 0 || record != new OwnerRecord(owner.Id, _object.ClientId))
         {
-            _ = await _object.ClearAsync(owner.Id, null);
-            _doubted = BootClock.Now;
+            _doubted = _clock.GetTimestamp();
         }
 
         // the lease is over when it would be if it had been confirmed at that time
-        var rest = RbdLease.TermOfOthers - TimeSpan.FromTicks((BootClock.Now - _doubted) / TimeSpan.NanosecondsPerTick);
+        var rest = RbdLease.TermOfOthers - TimeSpan.FromTicks((_clock.GetTimestamp() - _doubted) / TimeSpan.NanosecondsPerTick);
         if (rest > TimeSpan.Zero)
         {
-            await Task.Delay(rest);
+            await Task.Delay(rest, _clock);
         }
 
+        _ = await _object.ClearAsync(owner.Id);
         return true;
-    }
-
-    private Task<RbdOwner?> FindOwnerAsync()
-        => WritableAsync(image => new RbdLock(_cluster, image, _target.ToString()).FindOwnerAsync());
-
-    // false if it is not the holder any more, by its address: another server was quicker
-    private Task<bool> BreakAsync(RbdOwner owner) => WritableAsync(image =>
-    {
-        int broken = LibRbd.BreakLock(image, LibRbd.LockExclusive, owner.Address);
-        if (broken is not (Busy or RbdErrors.NotFoundResult))
-        {
-            RbdErrors.Check(broken, $"cannot break the lock of {owner} on '{_target}'");
-        }
-
-        return Task.FromResult(broken >= 0);
-    });
-
-    // librbd shows the owner's address only to those who could write; nothing is written
-    private async Task<T> WritableAsync<T>(Func<nint, Task<T>> work)
-    {
-        nint image = 0;
-        RbdErrors.Check(
-            await Task.Run(() => LibRbd.Open(_cluster.Pool, _target.Image, out image, null)), $"error reading header from {_target.Spec}");
-        try
-        {
-            return await Task.Run(() => work(image));
-        }
-        finally
-        {
-            await Task.Run(() => LibRbd.Close(image));
-        }
     }
 }

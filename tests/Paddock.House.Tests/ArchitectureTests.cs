@@ -38,7 +38,8 @@ public partial class ArchitectureTests
         ["Testing"] = ["Block", "Zones"],
         ["Testing.Protocols"] = ["Block", "Faults", "Posix", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "VfioUser",
             "Testing"],
-        ["Sim"] = ["Block", "Faults", "Zones", "Crypto", "Qcow2", "Testing"],
+        // servers that hand over an image in a cluster
+        ["Sim"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Images", "Testing"],
         // the sources of the vfio-user client are compiled into both
         ["Bench"] = ["Block", "Posix", "Crypto", "Qcow2", "Serving", "Nvme", "VfioUser", "Testing.Protocols"],
         // a client of servers that are processes of their own

@@ -49,7 +49,7 @@ internal sealed record SimOptions
     public const string Usage = """
         usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|handovers|KIND[,KIND...]] [--seed N] [--ops N] [--runs N] [--cuts N]
                            [--minutes N] [--fuzz N] [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--extended] [--verbose]
-                           [--flaw nofence|oldepoch|nolease|nocheck|noflush] [--ci]
+                           [--flaw nofence|oldepoch|slowclock|nocheck|noflush] [--ci]
         kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones),
                datacut, resizedatacut, zonedatacut (the same with an external data file on a disk of its own),
                lukscut, zonelukscut (the same on encrypted images), mixcut, zonemixcut (encrypted, with a data file),

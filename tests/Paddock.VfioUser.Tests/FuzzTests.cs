@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Posix;
@@ -14,7 +16,7 @@ namespace Paddock.VfioUser.Tests;
 [Collection(nameof(DescriptorCollection))]
 public class FuzzTests
 {
-    private const int MessagesASession = 400, Warm = 20;
+    private const int MessagesASession = 400, Warm = 20, AverageBatch = 16;
 
     // the runtime opens a few of its own; a leak is one for each of the other sessions
     private const int Noise = 8;
@@ -25,23 +27,23 @@ public class FuzzTests
     [Fact]
     public async Task Server_survives_random_messages_without_a_leak()
     {
-        long left = Number("PADDOCK_VFIO_FUZZ", 20_000), sent = 0, sessions = 0;
+        long count = Number("PADDOCK_VFIO_FUZZ", 20_000), taken = 0, sent = 0, sessions = 0;
         int seed = (int)Number("PADDOCK_SEED", 4), descriptors = int.MaxValue;
-        TestContext.Current.TestOutputHelper?.WriteLine($"PADDOCK_SEED={seed}, {left} messages");
+        TestContext.Current.TestOutputHelper?.WriteLine($"PADDOCK_SEED={seed}, {count} messages");
         await using var bench = await Bench.StartAsync(new VfioUserServerOptions { MappedDoorbells = seed % 2 == 0 });
         using var memory = new DeviceMemory(4 << 20);
         using var signal = EventDescriptor.Create();
         using var nothing = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
         SafeFileHandle[] handles = [memory.File, memory.File, signal.Handle, signal.Handle, nothing];
-        for (; left > 0; sessions++)
+
+        // a message that nearly is one ends its session: counted is what the server has taken
+        for (; taken < count; sessions++)
         {
             var random = new Random(seed + (int)sessions);
             using var client = bench.Connect(memory);
-            int taken = RunSession(client, random, handles, (int)Math.Min(left, MessagesASession));
-            sent += taken;
-
-            // a session that the server has ended counts for what it took
-            left -= Math.Max(1, taken);
+            sent += RunSession(client, random, handles);
+            Assert.True(client.WaitForEnd(), $"PADDOCK_SEED={seed}: session {sessions} does not end");
+            taken = bench.Server.Counts.Requests;
             if (sessions == Warm)
             {
                 client.Dispose();
@@ -62,9 +64,10 @@ public class FuzzTests
         NvmeDriver.Check(driver.Identify(1), "identify");
     }
 
-    private static int RunSession(VfioClient client, Random random, SafeFileHandle[] handles, int messages)
+    private static int RunSession(VfioClient client, Random random, SafeFileHandle[] handles)
     {
         int sent = 0;
+        var batch = new List<byte>();
         try
         {
             if (random.Next(20) > 0)
@@ -72,7 +75,7 @@ public class FuzzTests
                 client.SendRaw(MessageOf(1, 1, 0, VersionOf(PciDevice.QemuCapabilities)));
             }
 
-            for (; sent < messages && !client.HasEnded; sent++)
+            for (; sent < MessagesASession && !client.HasEnded; sent++)
             {
                 ushort command = Commands[random.Next(Commands.Length)];
                 byte[] payload = PayloadOf(command, random);
@@ -85,15 +88,36 @@ public class FuzzTests
 
                 int count = command is 2 or 8 ? random.Next(8) switch { 0 => 0, 1 => random.Next(17), _ => 1 }
                     : random.Next(50) == 0 ? 2 : 0;
-                client.SendRaw(message, [.. Enumerable.Range(0, count).Select(_ => handles[random.Next(handles.Length)])]);
+                if (count > 0)
+                {
+                    Flush(client, batch);
+                    client.SendRaw(message, [.. Enumerable.Range(0, count).Select(_ => handles[random.Next(handles.Length)])]);
+                    continue;
+                }
+
+                batch.AddRange(message);
+                if (random.Next(AverageBatch) == 0)
+                {
+                    Flush(client, batch);
+                }
             }
+
+            Flush(client, batch);
+            client.EndSending();
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or SocketException)
         {
             // the server has disconnected
         }
 
         return sent;
+    }
+
+    // a message at a time would be the time of two processors' wake-ups
+    private static void Flush(VfioClient client, List<byte> batch)
+    {
+        client.SendRaw(CollectionsMarshal.AsSpan(batch));
+        batch.Clear();
     }
 
     private static byte[] PayloadOf(ushort command, Random random)

@@ -27,7 +27,9 @@ internal sealed class Allocator : IFlushStage
     private readonly HolePuncher _holes;
     private readonly HeldCounts _held;
     private readonly List<HostClusters> _pendingFrees = [];
-    private readonly Queue<HostCluster> _pendingShared = [];
+
+    // of data to which other entries may refer, in runs: a disk may be freed at once
+    private readonly Queue<HostClusters> _pendingShared = [];
     private readonly GapCursors _gaps = new();
     private readonly FreshClusters _fresh = new();
     private readonly List<HostCluster> _unreferenced = [];
@@ -37,6 +39,7 @@ internal sealed class Allocator : IFlushStage
     private HostOffset _freeByte;
     private long _pendingFreeClusters;
     private HostCluster _dataEnd;
+    private HostClusters _lastShared;
 
     /// <param name="storage">Told of each step, for fault rules.</param>
     /// <param name="geometry">The image's.</param>
@@ -167,7 +170,14 @@ internal sealed class Allocator : IFlushStage
         }
 
         _pendingFreeClusters++;
-        _pendingShared.Enqueue(cluster);
+        if (_lastShared.Count > 0 && _lastShared.End == cluster)
+        {
+            _lastShared = _lastShared with { Count = _lastShared.Count + 1 };
+            return;
+        }
+
+        QueueShared();
+        _lastShared = new(cluster, 1);
     }
 
     /// <summary>
@@ -360,13 +370,39 @@ internal sealed class Allocator : IFlushStage
 
     private async ValueTask ApplySharedAsync()
     {
-        while (_pendingShared.TryDequeue(out var cluster))
+        QueueShared();
+        while (_pendingShared.TryDequeue(out var clusters))
         {
-            _pendingFreeClusters--;
-            for (ulong times = await _held.ReleaseAsync(cluster); times > 0; times--)
+            // a cluster that failed half way is not tried again: it may leak; the others wait for the next flush
+            long done = 0;
+            try
             {
-                await FreeNowAsync(new(cluster, 1));
+                while (done < clusters.Count)
+                {
+                    var cluster = clusters.First + done++;
+                    _pendingFreeClusters--;
+                    for (ulong times = await _held.ReleaseAsync(cluster); times > 0; times--)
+                    {
+                        await FreeNowAsync(new(cluster, 1));
+                    }
+                }
             }
+            finally
+            {
+                if (done < clusters.Count)
+                {
+                    _pendingShared.Enqueue(new(clusters.First + done, clusters.Count - done));
+                }
+            }
+        }
+    }
+
+    private void QueueShared()
+    {
+        if (_lastShared.Count > 0)
+        {
+            _pendingShared.Enqueue(_lastShared);
+            _lastShared = default;
         }
     }
 

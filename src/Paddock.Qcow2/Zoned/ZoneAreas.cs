@@ -31,6 +31,7 @@ internal sealed class ZoneAreas(
                 await eraser.EraseAsync(new GuestOffset(state.Zones.StartOf(zone)), new GuestOffset(state.CapacityEnd(zone)));
             }
 
+            EndErasing(zones);
             await locks.Metadata.AcquireAsync();
             try
             {
@@ -58,6 +59,7 @@ internal sealed class ZoneAreas(
     {
         await tableSpace.PrepareAsync();
         await eraser.EraseAsync(new GuestOffset(state.Zones.StartOf(zone)), new GuestOffset(state.CapacityEnd(zone)));
+        EndErasing([zone]);
         await locks.WithMetadataAsync(order.RunAsync);
     }
 
@@ -115,6 +117,16 @@ internal sealed class ZoneAreas(
             {
                 state.Zones.SetLoaded(zones[i], state.Zones.StartOf(zones[i]));
             }
+        }
+
+        EndErasing(zones);
+    }
+
+    private void EndErasing(List<int> zones)
+    {
+        lock (state.Lock)
+        {
+            state.Erasing.ExceptWith(zones);
         }
     }
 }

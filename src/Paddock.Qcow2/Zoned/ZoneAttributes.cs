@@ -107,6 +107,7 @@ internal sealed class ZoneAttributes(
                     lock (state.Lock)
                     {
                         state.Zones.SetLoaded(zone, state.Zones.StartOf(zone));
+                        state.Erasing.Remove(zone);
                     }
                 }
             }
@@ -138,6 +139,11 @@ internal sealed class ZoneAttributes(
             if (!result.IsOk)
             {
                 throw state.Refuse(result, "zone descriptor extension", state.Zones.StartOf(zone), length);
+            }
+
+            if (randomArea)
+            {
+                state.Erasing.Add(zone);
             }
         }
     }

@@ -116,6 +116,7 @@ internal sealed class ZoneManager(
                 if (!state.Zones.HasRandomArea(zone))
                 {
                     allocated.Add(zone);
+                    state.Erasing.Add(zone);
                 }
             }
 

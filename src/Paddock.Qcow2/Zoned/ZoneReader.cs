@@ -39,7 +39,12 @@ internal sealed class ZoneReader(ZonedState state, ZoneCache cache, ClusterReade
         await cache.DrainAllAsync(cancellationToken);
         int zone = zones.ZoneOf(offset);
         long end = zones.StartOf(zone) + zones.LengthOf(zone);
-        long dataEnd = zones.DataEndOf(zone);
+        long dataEnd;
+        lock (state.Lock)
+        {
+            dataEnd = state.ReadableEnd(zone);
+        }
+
         if (offset < dataEnd)
         {
             var stored = await status.GetAsync(new GuestOffset(offset), Math.Min(length, dataEnd - offset), cancellationToken);
@@ -70,7 +75,7 @@ internal sealed class ZoneReader(ZonedState state, ZoneCache cache, ClusterReade
                 throw new ZoneException(ZoneError.Offline, zone, $"read at {offset}: zone {zone} is offline");
             }
 
-            int written = (int)Math.Clamp(state.Zones.DataEndOf(zone) - offset, 0, target.Length);
+            int written = (int)Math.Clamp(state.ReadableEnd(zone) - offset, 0, target.Length);
             target[written..].Clear();
             if (written == 0 || state.Buffers.Find(zone) is not { } buffer || buffer.Start >= offset + written)
             {

@@ -29,6 +29,15 @@ internal sealed class ZonedState(ImageHeader header, ZonedParameters parameters,
     /// <summary>Small writes that the image does not have yet.</summary>
     public ZoneBuffers Buffers { get; } = new();
 
+    /// <summary>
+    /// Zones that are getting a random write area and may hold old data: they read as zeroes. Guarded by <see cref="Lock"/>.
+    /// </summary>
+    public HashSet<int> Erasing { get; } = [];
+
+    /// <summary>Where the readable data of a zone end. Under <see cref="Lock"/>.</summary>
+    public long ReadableEnd(int zone)
+        => Erasing.Count > 0 && Erasing.Contains(zone) ? zones.StartOf(zone) : zones.DataEndOf(zone);
+
     /// <summary>What the header extension holds.</summary>
     public ZonedParameters Parameters => _parameters;
 

@@ -54,6 +54,10 @@ internal static unsafe partial class LibRados
     [LibraryImport(Name, EntryPoint = "rados_blocklist_add", StringMarshalling = StringMarshalling.Utf8)]
     public static partial int AddToBlocklist(nint cluster, string address, uint seconds);
 
+    /// <summary>Waits until the client has the latest map of the cluster, which has the blocklist.</summary>
+    [LibraryImport(Name, EntryPoint = "rados_wait_for_latest_osdmap")]
+    public static partial int WaitForLatestMap(nint cluster);
+
     [LibraryImport(Name, EntryPoint = "rados_aio_create_completion2")]
     public static partial int CreateCompletion(nint argument, delegate* unmanaged[Cdecl]<nint, nint, void> completed, out nint completion);
 

@@ -302,6 +302,27 @@ public class RandomAreaTests
     }
 
     [Fact]
+    public async Task Zone_that_is_getting_an_area_reads_as_zeroes()
+    {
+        var below = MemoryDisk.Of(Count * Zone);
+        await below.WriteAsync(0, Filled(9, (int)Zone));
+        var storage = new PagedStorage();
+        await Qcow2Image.CreateAsync(storage, Options(65536) with { BackingFile = "below", BackingFormat = "raw" });
+        var paused = new PausedStorage(storage);
+        await using var disk = await Qcow2Image.OpenAsync(paused, new Qcow2OpenOptions { Gate = new OneDevice(below) });
+        paused.Pauses = true;
+        var allocation = AllocateAsync(disk, 0);
+        await paused.Reached.Task.WaitAsync(TestContext.Current.CancellationToken);
+        string meanwhile = await UnitsAsync(disk, 0, 4);
+        var status = await disk.GetStatusAsync(0, Unit);
+        paused.Resumes.SetResult();
+        await allocation;
+        Assert.Equal("0 0 0 0", meanwhile);
+        Assert.True((status.Flags & BlockStatusFlags.Zero) != 0);
+        Assert.Equal("0 0 0 0", await UnitsAsync(disk, 0, 4));
+    }
+
+    [Fact]
     public async Task Failed_allocation_leaves_the_zone_empty()
     {
         int seed = TestSeed.Next();
@@ -395,5 +416,38 @@ public class RandomAreaTests
     {
         public ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)
             => new(device);
+    }
+
+    /// <summary>Holds the first change of the storage until it is told to go on.</summary>
+    private sealed class PausedStorage(IStorage storage) : DelegatingStorage(storage)
+    {
+        public bool Pauses { get; set; }
+
+        public TaskCompletionSource Reached { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TaskCompletionSource Resumes { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        {
+            await PauseAsync();
+            await Inner.WriteAsync(offset, data, cancellationToken);
+        }
+
+        public override async ValueTask<bool> ReserveAsync(
+            long offset, long length, bool grows, CancellationToken cancellationToken = default)
+        {
+            await PauseAsync();
+            return await Inner.ReserveAsync(offset, length, grows, cancellationToken);
+        }
+
+        private async ValueTask PauseAsync()
+        {
+            if (Pauses)
+            {
+                Pauses = false;
+                Reached.SetResult();
+                await Resumes.Task;
+            }
+        }
     }
 }

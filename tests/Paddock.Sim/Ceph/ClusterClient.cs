@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Rbd;
 
 namespace Paddock.Sim.Ceph;
 
@@ -9,7 +10,6 @@ namespace Paddock.Sim.Ceph;
 /// <param name="random">Source of all random choices.</param>
 internal sealed class ClusterClient(SimCluster cluster, SimProcess process, SimLink link, Random random)
 {
-    private readonly TaskCompletionSource _lost = new();
     private int _epoch;
 
     /// <summary>Number of this client.</summary>
@@ -27,11 +27,8 @@ internal sealed class ClusterClient(SimCluster cluster, SimProcess process, SimL
     /// <summary>Which owner this is, once it has the lock; 0: it never had it.</summary>
     public int Generation { get; set; }
 
-    /// <summary>Completes when the client learns that it is not the owner any more.</summary>
-    public Task Lost => _lost.Task;
-
-    /// <summary>Why the lock was lost; null: it was not.</summary>
-    public string? LossReason { get; private set; }
+    /// <summary>Whether the lock was lost.</summary>
+    public OwnershipLoss Loss { get; } = new("rbd", isInline: true);
 
     /// <summary>Sends a request to an OSD.</summary>
     /// <param name="osd">The OSD.</param>
@@ -59,9 +56,26 @@ internal sealed class ClusterClient(SimCluster cluster, SimProcess process, SimL
                 }
                 else
                 {
-                    Lose("blocklisted");
-                    source.SetException(Failure());
+                    // as requests of an image do
+                    Loss.Set(RbdErrors.Blocklisted);
+                    source.SetException(new BlockException(BlockError.NotOwner, RbdErrors.Blocklisted) { Errno = 108 });
                 }
+            });
+        });
+        return source.Task;
+    }
+
+    /// <summary>Asks the monitor for the latest blocklist.</summary>
+    public Task<int> CatchUpAsync()
+    {
+        var source = new TaskCompletionSource<int>();
+        link.Send(null, () =>
+        {
+            int epoch = cluster.Epoch;
+            link.Send(process, () =>
+            {
+                _epoch = Math.Max(_epoch, epoch);
+                source.SetResult(0);
             });
         });
         return source.Task;
@@ -84,39 +98,4 @@ internal sealed class ClusterClient(SimCluster cluster, SimProcess process, SimL
         });
         return source.Task;
     }
-
-    /// <summary>Calls another client through its watch of the header object.</summary>
-    /// <param name="other">Number of the other client.</param>
-    /// <param name="timeout">Microseconds after which the OSD stops waiting for its answer.</param>
-    /// <returns>Whether it has answered.</returns>
-    /// <exception cref="BlockException">This client is on the blocklist.</exception>
-    public async Task<bool> PingAsync(int other, long timeout)
-    {
-        var answer = await CallAsync(cluster.HeaderOsd, () =>
-        {
-            var source = new TaskCompletionSource<bool>();
-            if (cluster.WatcherOf(other) is { } watcher)
-            {
-                watcher.Link.Send(watcher.Process, () => watcher.Link.Send(null, () => source.TrySetResult(true)));
-            }
-
-            process.Time.After(timeout, null, () => source.TrySetResult(false));
-            return source.Task;
-        });
-        bool hasAnswered = await answer;
-        return await CallAsync(cluster.HeaderOsd, () => hasAnswered);
-    }
-
-    /// <summary>The client is not the owner any more.</summary>
-    public void Lose(string reason)
-    {
-        if (LossReason is null)
-        {
-            LossReason = reason;
-            _lost.SetResult();
-        }
-    }
-
-    /// <summary>The failure of requests without ownership.</summary>
-    public BlockException Failure() => new(BlockError.Io, $"not the owner: {LossReason}") { Errno = 108 };
 }

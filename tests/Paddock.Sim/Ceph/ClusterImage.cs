@@ -57,7 +57,10 @@ internal sealed class ClusterImage(ClusterClient client, Random random)
         while (_parts.Where(static part => part.Kind == PartKind.Write).Sum(static part => part.Length) > _maxDirty)
         {
             SendAll();
-            await Task.WhenAny(_parts.Select(static part => part.Done));
+            if (_parts.Count > 0)
+            {
+                await Task.WhenAny(_parts.Select(static part => part.Done));
+            }
         }
     }
 
@@ -138,11 +141,7 @@ internal sealed class ClusterImage(ClusterClient client, Random random)
         BlockException? failure = null;
         try
         {
-            if (client.LossReason is not null)
-            {
-                throw client.Failure();
-            }
-
+            client.Loss.ThrowIfLost();
             await client.CallAsync(Cluster.OsdOf(part.Offset / Cluster.ObjectSize), () => Apply(part));
         }
         catch (BlockException e)

@@ -1,11 +1,13 @@
 using Paddock.Block;
+using Paddock.Rbd;
 
 namespace Paddock.Sim.Ceph;
 
 /// <summary>The image as the storage under a qcow2 image: behaves as Paddock.Rbd's does.</summary>
 /// <param name="client">The client; it has the lock.</param>
+/// <param name="lease">Its lease; owned.</param>
 /// <param name="random">Source of all random choices.</param>
-internal sealed class ClusterStorage(ClusterClient client, Random random) : IStorage
+internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Random random) : IStorage, ILeasedStorage
 {
     private const int GrowthObjects = 16;
 
@@ -29,9 +31,21 @@ internal sealed class ClusterStorage(ClusterClient client, Random random) : ISto
     public int PreferredAlignment => 1;
 
     /// <inheritdoc/>
+    public Task Lost => client.Loss.Lost;
+
+    /// <inheritdoc/>
+    public string? LossReason => client.Loss.Reason;
+
+    /// <inheritdoc/>
+    public bool IsConfirmed => lease.IsConfirmed;
+
+    /// <inheritdoc/>
+    public ValueTask ConfirmAsync() => lease.ConfirmAsync();
+
+    /// <inheritdoc/>
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        ThrowIfLost();
+        client.Loss.ThrowIfLost();
         int inside = (int)Math.Clamp(Length - offset, 0, buffer.Length);
         buffer.Span[inside..].Clear();
         if (inside > 0)
@@ -117,7 +131,7 @@ internal sealed class ClusterStorage(ClusterClient client, Random random) : ISto
     /// <inheritdoc/>
     public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        ThrowIfLost();
+        client.Loss.ThrowIfLost();
         await _image.FlushAsync();
         var content = client.Cluster.Content;
         return await await client.CallAsync(
@@ -128,10 +142,14 @@ internal sealed class ClusterStorage(ClusterClient client, Random random) : ISto
     public ValueTask OnEventAsync(string eventName) => default;
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         _growth.Dispose();
-        return default;
+        await lease.DisposeAsync();
+        if (client.Loss.Reason is null)
+        {
+            await client.CallAsync(client.Cluster.HeaderOsd, () => client.Cluster.Unlock(client.Id));
+        }
     }
 
     private async ValueTask GrowAsync(long end)
@@ -168,15 +186,8 @@ internal sealed class ClusterStorage(ClusterClient client, Random random) : ISto
 
     private void ThrowIfFailed()
     {
-        ThrowIfLost();
+        client.Loss.ThrowIfLost();
         _failure.ThrowIfFailed();
     }
 
-    private void ThrowIfLost()
-    {
-        if (client.LossReason is not null)
-        {
-            throw client.Failure();
-        }
-    }
 }

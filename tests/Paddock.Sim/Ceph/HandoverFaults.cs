@@ -48,6 +48,7 @@ internal sealed class HandoverFaults(VirtualTime time, Random random, Action sta
         {
             server.Process.CancelInterruptions();
             server.Process.Resume();
+            server.Process.IsDeaf = false;
             foreach (var link in (SimLink[])[server.Storage, server.Clients])
             {
                 link.IsCut = false;
@@ -61,10 +62,17 @@ internal sealed class HandoverFaults(VirtualTime time, Random random, Action sta
         // from 50 ms to 25 s
         long duration = (50 * VirtualTime.Millisecond << random.Next(9)) + random.NextInt64(50 * VirtualTime.Millisecond);
         var link = random.Next(3) == 0 ? server.Clients : server.Storage;
-        switch (random.Next(8))
+        switch (random.Next(9))
         {
             case 0:
                 Kill(server);
+                break;
+            case 8:
+                At(server, $"hears no notifications for {duration} us", () =>
+                {
+                    server.Process.IsDeaf = true;
+                    time.After(duration, null, () => server.Process.IsDeaf = false);
+                });
                 break;
             case < 4:
                 At(server, $"is stopped for {duration} us", () =>

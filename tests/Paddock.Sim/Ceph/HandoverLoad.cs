@@ -308,7 +308,7 @@ internal sealed class HandoverLoad(SimProcess process, DiskModel model, DiskShap
     {
         var answer = new TaskCompletionSource<Outcome>();
         bool isLate = false;
-        path.Server.Submit(path.Generation, request, process, outcome =>
+        path.Server.Submit(path.Generation, ops.Length == 0, request, process, outcome =>
         {
             model.HasLateAnswers |= isLate && outcome == Outcome.Done && ops.Length > 0;
             foreach (var op in ops)

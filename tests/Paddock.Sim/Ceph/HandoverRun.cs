@@ -157,7 +157,7 @@ internal sealed class HandoverRun(int seed, SimOptions options, bool zoned)
         {
             int kind = i;
             uint version = _model.NextVersion();
-            old.Server.Submit(old.Generation, device => kind switch
+            old.Server.Submit(old.Generation, reads: true, device => kind switch
             {
                 0 => device.ReadAsync(0, new byte[Math.Min(4096, device.Length)]).AsTask(),
                 1 => device.FlushAsync().AsTask(),
@@ -217,7 +217,7 @@ internal sealed class HandoverRun(int seed, SimOptions options, bool zoned)
         long answers = _load.Answers;
         for (int i = 0; _load.Answers == answers; i++)
         {
-            SimFailure.Unless(i < 60, $"nobody has answered for a minute; the lock is of client {Cluster.Owner}");
+            SimFailure.Unless(i < 120, $"nobody has answered for two minutes; the lock is of client {Cluster.Owner}");
             await nemesis.DelayAsync(VirtualTime.Second);
         }
 
@@ -227,7 +227,7 @@ internal sealed class HandoverRun(int seed, SimOptions options, bool zoned)
         _active!.Server.HandOver();
         for (int i = 0; Cluster.Owner != 0; i++)
         {
-            SimFailure.Unless(i < 60, $"the lock is not released, but is of client {Cluster.Owner}");
+            SimFailure.Unless(i < 120, $"the lock is not released, but is of client {Cluster.Owner}");
             await nemesis.DelayAsync(VirtualTime.Second);
         }
 

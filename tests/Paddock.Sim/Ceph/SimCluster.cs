@@ -8,13 +8,14 @@ namespace Paddock.Sim.Ceph;
 /// </summary>
 internal sealed class SimCluster
 {
+    private const long WatchTimeout = 30 * VirtualTime.Second;
+
     private readonly VirtualTime _time;
     private readonly Random _random;
     private readonly int[] _epochs;
     private readonly Dictionary<int, int> _blocklist = [];
     private readonly Dictionary<long, int> _touched = [];
-    private readonly List<ClusterClient> _watchers = [];
-    private int _epoch = 1;
+    private readonly Dictionary<int, ClusterClient> _opened = [];
     private int _clients;
 
     /// <param name="time">Time of the simulation.</param>
@@ -36,6 +37,18 @@ internal sealed class SimCluster
 
     /// <summary>OSD of the header object, which has the lock.</summary>
     public int HeaderOsd => 0;
+
+    /// <summary>Version of the blocklist.</summary>
+    public int Epoch { get; private set; } = 1;
+
+    /// <summary>The object that owners watch.</summary>
+    public OwnerCell OwnerCell { get; } = new();
+
+    /// <summary>OSD of the object that owners watch.</summary>
+    public int OwnerOsd => _epochs.Length - 1;
+
+    /// <summary>The owner that has begun its lease last.</summary>
+    public int Current { get; private set; }
 
     /// <summary>Client that has the exclusive lock; 0: none.</summary>
     public int Owner { get; private set; }
@@ -72,7 +85,7 @@ internal sealed class SimCluster
     {
         if (!_blocklist.TryGetValue(client, out int fenced))
         {
-            _blocklist[client] = fenced = ++_epoch;
+            _blocklist[client] = fenced = ++Epoch;
             for (int i = 0; i < _epochs.Length; i++)
             {
                 int osd = i;
@@ -97,17 +110,24 @@ internal sealed class SimCluster
     }
 
     /// <summary>Takes the lock from a client, if it has it.</summary>
-    public void Unlock(int client) => Owner = Owner == client ? 0 : Owner;
-
-    /// <summary>A client watches the header object: the cluster tells it that it was fenced, and others can call it.</summary>
-    public void Watch(ClusterClient client)
+    public bool Unlock(int client)
     {
-        _watchers.RemoveAll(static watcher => watcher.Process.IsDead);
-        _watchers.Add(client);
+        bool isOwner = Owner == client;
+        Owner = isOwner ? 0 : Owner;
+        return isOwner;
     }
 
-    /// <summary>The watcher of a number; null: there is none.</summary>
-    public ClusterClient? WatcherOf(int client) => _watchers.Find(watcher => watcher.Id == client);
+    /// <summary>A client opens the image: it watches the header.</summary>
+    public void Open(ClusterClient client) => _opened[client.Id] = client;
+
+    /// <summary>
+    /// Whether a client has the image open, as far as the cluster knows: the watch of one that is dead ends after 30 seconds.
+    /// </summary>
+    public bool IsSeen(int client)
+        => _opened.TryGetValue(client, out var opened) && (opened.Process.Died is not { } died || _time.Now < died + WatchTimeout);
+
+    /// <summary>An owner is certain that no other client believes to be the owner.</summary>
+    public void Begin(int generation) => Current = Math.Max(Current, generation);
 
     private void Learn(int osd, int epoch)
     {
@@ -117,13 +137,9 @@ internal sealed class SimCluster
         }
 
         _epochs[osd] = epoch;
-        if (osd == HeaderOsd)
+        if (osd == OwnerOsd)
         {
-            foreach (var watcher in _watchers.FindAll(watcher => _blocklist.TryGetValue(watcher.Id, out int fenced) && fenced <= epoch))
-            {
-                _watchers.Remove(watcher);
-                watcher.Link.Send(watcher.Process, () => watcher.Lose("blocklisted"));
-            }
+            OwnerCell.End(client => _blocklist.TryGetValue(client.Id, out int fenced) && fenced <= epoch);
         }
     }
 }

@@ -15,11 +15,20 @@ internal sealed class SimProcess(VirtualTime time, string name) : Synchronizatio
     /// <summary>Name for traces.</summary>
     public string Name => name;
 
+    /// <summary>When it was killed; null: it was not.</summary>
+    public long? Died { get; private set; }
+
     /// <summary>Whether it was killed.</summary>
-    public bool IsDead { get; private set; }
+    public bool IsDead => Died is not null;
 
     /// <summary>Whether it is stopped.</summary>
     public bool IsStopped { get; private set; }
+
+    /// <summary>How often it was stopped.</summary>
+    public int Stops { get; private set; }
+
+    /// <summary>Whether it does not hear notifications of the cluster.</summary>
+    public bool IsDeaf { get; set; }
 
     /// <summary>Time of the simulation.</summary>
     public VirtualTime Time => time;
@@ -57,12 +66,16 @@ internal sealed class SimProcess(VirtualTime time, string name) : Synchronizatio
     /// <summary>Kills it.</summary>
     public void Kill()
     {
-        IsDead = true;
+        Died = time.Now;
         _missed.Clear();
     }
 
     /// <summary>Stops it.</summary>
-    public void Stop() => IsStopped = true;
+    public void Stop()
+    {
+        IsStopped = true;
+        Stops++;
+    }
 
     /// <summary>Resumes it.</summary>
     public void Resume()

@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Images;
+using Paddock.Rbd;
 
 namespace Paddock.Sim.Ceph;
 
@@ -21,8 +23,7 @@ internal enum Outcome
 /// <summary>A disk while a server owns it.</summary>
 /// <param name="Device">The disk.</param>
 /// <param name="Client">The client that has its lock.</param>
-/// <param name="Lease">Whether it is still owned.</param>
-internal sealed record OwnedDisk(IBlockDevice Device, ClusterClient Client, OwnerLease Lease)
+internal sealed record OwnedDisk(IBlockDevice Device, ClusterClient Client)
 {
     /// <summary>Requests that the device has not ended.</summary>
     public int InFlight { get; set; }
@@ -40,6 +41,14 @@ internal sealed record OwnedDisk(IBlockDevice Device, ClusterClient Client, Owne
 /// <param name="random">Source of all random choices.</param>
 internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random random)
 {
+    private const long Poll = 400 * VirtualTime.Millisecond;
+
+    // millionths
+    private const int MaxDrift = 20_000, SlowDrift = -750_000;
+
+    private readonly SimClock _waitingClock = new(process, random.Next(-MaxDrift, MaxDrift));
+    private readonly SimClock _clock
+        = new(process, world.Flaw == HandoverFlaw.SlowClock ? SlowDrift : random.Next(-MaxDrift, MaxDrift));
     private OwnedDisk? _disk;
     private TaskCompletionSource _request = new();
 
@@ -59,11 +68,12 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
 
     /// <summary>A client sends a request and receives its outcome.</summary>
     /// <param name="generation">The owner for which it is meant.</param>
+    /// <param name="reads">Whether it only reads.</param>
     /// <param name="request">What is done to the disk.</param>
     /// <param name="from">The client.</param>
     /// <param name="reply">What the client does with the outcome.</param>
-    public void Submit(int generation, Func<IBlockDevice, Task> request, SimProcess from, Action<Outcome> reply)
-        => Clients.Send(process, () => world.Watch(HandleAsync(generation, request, from, reply)));
+    public void Submit(int generation, bool reads, Func<IBlockDevice, Task> request, SimProcess from, Action<Outcome> reply)
+        => Clients.Send(process, () => world.Watch(HandleAsync(generation, reads, request, from, reply)));
 
     /// <summary>Serves until the process ends.</summary>
     public async Task RunAsync()
@@ -78,7 +88,7 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
                     await ServeAsync(client, lease);
                 }
             }
-            catch (BlockException) when (client.LossReason is not null)
+            catch (BlockException) when (client.Loss.Reason is not null)
             {
                 // on standby again
             }
@@ -89,41 +99,65 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
         }
     }
 
-    private async Task<OwnerLease?> AcquireAsync(ClusterClient client)
+    // waits over a connection of its own, as standby servers do
+    private async Task WaitAsync()
     {
-        var cluster = world.Cluster;
-        await OwnerTurn.WaitAsync(client, Flaw);
+        var client = new ClusterClient(world.Cluster, process, Storage, random);
+        await using var succession = new RbdSuccession(new SimLock(client, Flaw), new SimOwnerObject(client, Flaw), _waitingClock);
+        while (await succession.LookAsync() is var state and not SuccessionState.Free)
+        {
+            if (state == SuccessionState.Owned)
+            {
+                await process.DelayAsync(Poll);
+            }
+        }
+    }
+
+    private async Task<RbdLease?> AcquireAsync(ClusterClient client)
+    {
+        await WaitAsync();
         if (world.IsEnding)
         {
             return null;
         }
 
-        long asked = process.Time.Now;
-        client.Generation = await client.CallAsync(cluster.HeaderOsd, () => cluster.TryLock(client.Id));
-        return client.Generation == 0 ? null : new OwnerLease(client, asked);
+        world.Cluster.Open(client);
+        var exclusive = new SimLock(client, Flaw);
+        var (generation, isTakenOver) = await exclusive.AcquireAsync();
+        client.Generation = generation;
+        if (generation == 0)
+        {
+            return null;
+        }
+
+        var lease = new RbdLease(
+            new SimOwnerObject(client, Flaw), exclusive, SimLock.OwnerOf(client.Id), client.Loss, _clock,
+            self => world.Watch(client.BlockAsync((int)self.Id, isKnown: true)));
+        await lease.BeginAsync(isTakenOver);
+        world.Cluster.Begin(generation);
+        return lease;
     }
 
-    private async Task ServeAsync(ClusterClient client, OwnerLease lease)
+    private async Task ServeAsync(ClusterClient client, RbdLease lease)
     {
-        var released = new TaskCompletionSource();
-        world.Watch(lease.KeepAsync(released.Task));
         await world.CheckImageAsync(client.Generation);
-        var storage = new ClusterStorage(client, random);
-        var disk = new OwnedDisk(await world.OpenAsync(storage), client, lease);
+        var storage = new ClusterStorage(client, lease, random);
+        var device = await world.OpenAsync(storage);
+        var disk = new OwnedDisk(Flaw == HandoverFlaw.NoCheck ? device : new OwnedDevice(device, storage), client);
         _disk = disk;
         world.Serves(this, client.Generation);
-        await Task.WhenAny(client.Lost, _request.Task);
+        await Task.WhenAny(client.Loss.Lost, _request.Task);
         disk.IsClosing = true;
         if (disk.InFlight > 0)
         {
-            await Task.WhenAny(client.Lost, disk.Drained.Task);
+            await Task.WhenAny(client.Loss.Lost, disk.Drained.Task);
         }
 
-        if (client.LossReason is not null)
+        if (client.Loss.Reason is not null)
         {
             // nothing that closing attempts may reach the cluster
             world.Watch(AbandonAsync(disk, storage));
-            throw client.Failure();
+            client.Loss.ThrowIfLost();
         }
 
         var flush = world.Closing(client.Generation);
@@ -133,12 +167,6 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
         }
 
         world.HasClosed(client.Generation, flush);
-        released.SetResult();
-        await client.CallAsync(world.Cluster.HeaderOsd, () =>
-        {
-            world.Cluster.Unlock(client.Id);
-            return true;
-        });
         await storage.DisposeAsync();
     }
 
@@ -156,12 +184,16 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
         await storage.DisposeAsync();
     }
 
-    private async Task HandleAsync(int generation, Func<IBlockDevice, Task> request, SimProcess from, Action<Outcome> reply)
+    private async Task HandleAsync(int generation, bool reads, Func<IBlockDevice, Task> request, SimProcess from, Action<Outcome> reply)
     {
+        int before = world.Cluster.Current, stops = process.Stops;
         var outcome = await DoAsync(generation, request);
+
+        // what an owner has accepted or read may be answered later: it was so when the request came
+        int current = reads && stops == process.Stops ? world.Cluster.Current : before;
         SimFailure.Unless(
-            outcome is Outcome.NotServed or Outcome.Lost || world.Cluster.Generation == generation,
-            $"owner {generation} answers a request while the owner is {world.Cluster.Generation}");
+            outcome is Outcome.NotServed or Outcome.Lost || current == generation,
+            $"owner {generation} answers a request while the owner is {current}");
         Clients.Send(from, () => reply(outcome));
     }
 
@@ -175,16 +207,14 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
         disk.InFlight++;
         try
         {
-            await ConfirmAsync(disk);
             await request(disk.Device);
-            await ConfirmAsync(disk);
             return Outcome.Done;
         }
         catch (BlockException e)
         {
             bool isRefused = e is ZoneException || e.Error == BlockError.NotSupported;
-            SimFailure.Unless(disk.Client.LossReason is not null || isRefused, $"a request fails, although the lock is held: {e}");
-            return disk.Client.LossReason is null ? Outcome.Refused : Outcome.Lost;
+            SimFailure.Unless(disk.Client.Loss.Reason is not null || isRefused, $"a request fails, although the lock is held: {e}");
+            return disk.Client.Loss.Reason is null ? Outcome.Refused : Outcome.Lost;
         }
         finally
         {
@@ -195,6 +225,4 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
             }
         }
     }
-
-    private ValueTask ConfirmAsync(OwnedDisk disk) => Flaw == HandoverFlaw.NoCheck ? default : disk.Lease.ConfirmAsync();
 }
