@@ -25,7 +25,8 @@ internal sealed class ControllerEvents
     private const byte Error = 0, ErrorLog = 0x01;
     private const byte Notice = 2, NamespaceAttribute = 0x00, ZoneDescriptor = 0xEF, ChangedNamespaceLog = 0x04, ChangedZoneLog = 0xBF;
     private const ulong TelemetryChanged = Notice | (0x02u << 8) | (0x08u << 16), TemperatureExceeded = 1 | (0x01u << 8) | (0x02u << 16),
-        NamespaceChange = Notice | (NamespaceAttribute << 8) | ((ulong)ChangedNamespaceLog << 16), AccessState = Notice | (0x03u << 8) | ((ulong)AnaLog.Id << 16);
+        NamespaceChange = Notice | (NamespaceAttribute << 8) | ((ulong)ChangedNamespaceLog << 16),
+        AccessState = Notice | (0x03u << 8) | ((ulong)AnaLog.Id << 16);
     private const int TemperatureBit = 1, NamespaceBit = 8, TelemetryBit = 10, AccessBit = 11, ZoneBit = 27;
     private const int MaxChangedZones = 511, MaxChangedNamespaces = 1024;
 
