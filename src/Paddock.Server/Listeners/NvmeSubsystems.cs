@@ -196,6 +196,7 @@ internal sealed class NvmeSubsystems
             var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
             {
                 AllowedHosts = HostsOf(_settings), Authentication = _keys, Manager = directory, AllowsFormat = _settings.NvmeFormat,
+                AllowsCopy = _settings.NvmeCopy, AllowsUncorrectable = _settings.NvmeUncorrectable,
                 ControllerIds = _settings.Node == 0 ? ControllerRange.All : ControllerRange.OfNode(_settings.Node),
             };
             Target.Add(subsystem);
