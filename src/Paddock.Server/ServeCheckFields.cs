@@ -35,6 +35,8 @@ public static class ServeCheckFields
         { "standby", settings.Standby },
         { "node", settings.Node },
         { "nvme_format", settings.NvmeFormat },
+        { "nvme_copy", settings.NvmeCopy },
+        { "nvme_uncorrectable", settings.NvmeUncorrectable },
         { "web_control", settings.WebControl },
         { "trace_file", settings.TraceFile },
         { "allow_hosts", settings.AllowHosts.Select(static h => (object?)h).ToList() },

@@ -213,6 +213,12 @@ public sealed record ServeSettings
     /// <summary>Whether NVMe hosts may format namespaces.</summary>
     public bool NvmeFormat { get; set; } = true;
 
+    /// <summary>Whether NVMe hosts may copy blocks (Copy).</summary>
+    public bool NvmeCopy { get; set; } = true;
+
+    /// <summary>Whether NVMe hosts may make blocks unreadable (Write Uncorrectable).</summary>
+    public bool NvmeUncorrectable { get; set; } = true;
+
     /// <summary>Maximum number of connections per listener, 1 to 65536.</summary>
     public int MaxConnections { get; set; } = 256;
 

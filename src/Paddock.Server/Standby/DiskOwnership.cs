@@ -157,7 +157,7 @@ internal sealed class DiskOwnership
         try
         {
             var notice = Left() < NoticeLimit ? Left() : NoticeLimit;
-            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, notice)));
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Standby, notice)));
             Announce(DiskState.Standby);
 
             // a request that a rule holds would reach the disk after the next take-over
@@ -378,6 +378,7 @@ internal sealed class DiskOwnership
                 listener.Resized(_disk);
             }
 
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Active, NoticeLimit)));
             Announce();
             _log.Write(
                 "taken over", ("image", _disk.Settings.Path), ("bytes", _disk.Device.Length.ToString(CultureInfo.InvariantCulture)),
