@@ -1,10 +1,11 @@
 using Paddock.Block;
+using Paddock.Block.Concurrency;
 
 namespace Paddock.Rbd;
 
 /// <summary>An image in RBD as the bytes of a raw disk, or under a qcow2 image, which may grow it.</summary>
 /// <param name="image">The image; owned.</param>
-internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
+internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, IThinStorage
 {
     // a resize takes several round trips, so that an image that grows by clusters grows in larger steps
     private const int GrowthObjects = 16;
@@ -16,7 +17,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
     private const long ExtentsLifetime = 1000;
 
     private readonly FlushFailure _failure = new(image.Name);
-    private readonly SemaphoreSlim _growth = new(1, 1);
+    private readonly AsyncMutex _growth = new();
     private volatile bool _hasChanged;
     private long _extentsTime;
     private RbdExtents? _extents;
@@ -38,6 +39,9 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
 
     /// <inheritdoc/>
     public int PreferredAlignment => 1;
+
+    /// <inheritdoc/>
+    public bool IsThin => true;
 
     /// <inheritdoc/>
     public Task Lost => image.Lost;
@@ -138,7 +142,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
         }
 
         _failure.ThrowIfFailed();
-        await _growth.WaitAsync(cancellationToken);
+        await _growth.AcquireAsync(cancellationToken);
         try
         {
             _hasChanged = true;
@@ -162,11 +166,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
     public ValueTask OnEventAsync(string eventName) => default;
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        _growth.Dispose();
-        await image.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => image.DisposeAsync();
 
     private async ValueTask<BlockStatus> FindStatusAsync(long offset, long length)
     {
@@ -202,7 +202,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
             return;
         }
 
-        await _growth.WaitAsync(cancellationToken);
+        await _growth.AcquireAsync(cancellationToken);
         try
         {
             if (end > Length)

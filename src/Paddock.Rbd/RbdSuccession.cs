@@ -17,17 +17,19 @@ internal enum SuccessionState
 }
 
 /// <summary>
-/// Observes the owner of an image, and fences one that does not answer: two questions in turn that the cluster has certainly passed on. The
-/// owner's client is blocklisted before its lock is broken, and what it may still answer from memory is over when the image is free.
+/// Observes the owner of an image, and fences one that does not answer questions that the cluster has certainly passed on. The owner's
+/// client is blocklisted before its lock is broken, and what it may still answer from memory is over when the image is free.
 /// </summary>
 internal sealed class RbdSuccession : IAsyncDisposable
 {
-    private const int SignsOfDeath = 2;
+    // more are needed of an owner that has never answered here: the cluster may have been disturbed just before
+    private const int SignsOfDeath = 2, SignsOfDeathAtFirst = 4;
 
     private readonly IOwnerObject _object;
     private readonly OwnerProbe _probe;
     private readonly IContestedLock _lock;
     private readonly TimeProvider _clock;
+    private bool _hasAnswered;
     private int _silent;
     private long _doubted;
 
@@ -92,7 +94,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
         if (Owner?.Id != client)
         {
-            (_silent, _doubted) = (0, 0);
+            (_silent, _doubted, _hasAnswered) = (0, 0, false);
             Owner = await _lock.FindOwnerAsync();
         }
 
@@ -103,15 +105,19 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
         switch (await _probe.AskAsync(owner.Id))
         {
-            case OwnerSign.Silent when ++_silent >= SignsOfDeath:
+            case OwnerSign.Silent when ++_silent >= (_hasAnswered ? SignsOfDeath : SignsOfDeathAtFirst):
                 return await FenceAsync(owner) ? SuccessionState.Free : SuccessionState.Owned;
             case OwnerSign.Silent:
-                await DoubtAsync(owner);
+                // written once: if it is there at the end, the lease was not renewed since
+                await (_silent == 1 ? DoubtAsync(owner) : Task.CompletedTask);
                 return SuccessionState.Suspected;
             case OwnerSign.NoLease:
                 // the cluster's own judgement, after its timeout for watches; whoever opens the image then breaks the lock
                 _silent = 0;
                 return await _lock.IsAliveAsync(owner) ? SuccessionState.Owned : SuccessionState.Free;
+            case OwnerSign.Answered:
+                _hasAnswered = true;
+                goto default;
             default:
                 _silent = 0;
                 return SuccessionState.Owned;

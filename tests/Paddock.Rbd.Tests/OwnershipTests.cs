@@ -70,10 +70,12 @@ public class OwnershipTests(CephCluster cluster)
     public async Task Lock_that_is_broken_by_hand_is_noticed_without_requests_and_nothing_is_written_any_more(bool isBlocklisted)
     {
         string image = CephCluster.NewImage(), name = cluster.NameOf(image);
-        await Peer.MustAsync("qemu-img", "create", "-q", "-f", "qcow2", name, "8M");
+        string paddock = string.Join(' ', ServerProcess.Program);
+        await Peer.MustAsync("bash", "-c", $"{paddock} create {name} 16M --zone-size 4M --conventional 1");
         await using (var node = await OpenAsync(name))
         {
             var owned = Assert.Single(node.Owned);
+            await node.Device.Zones!.AppendAsync(4 << 20, Filled(1), cancellationToken: Token);
             await node.Device.WriteAsync(0, Filled(1), WriteFlags.None, Token);
             await node.Device.FlushAsync(Token);
             await node.Device.WriteAsync(0, Filled(2), WriteFlags.None, Token);
@@ -86,6 +88,11 @@ public class OwnershipTests(CephCluster cluster)
                 async () => await node.Device.ReadAsync(0, data, Token),
                 async () => await node.Device.WriteAsync(0, data, WriteFlags.None, Token),
                 async () => await node.Device.FlushAsync(Token),
+                async () => await node.Device.Zones!.AppendAsync(4 << 20, data, cancellationToken: Token),
+                async () => await node.Device.Zones!.ReportAsync(0, new ZoneDescriptor[4], Token),
+                async () => await node.Device.Zones!.ManageAsync(ZoneAction.Reset, 4 << 20, 4 << 20, Token),
+                async () => await node.Device.WriteZeroesAsync(0, 4096, ZeroFlags.None, Token),
+                async () => await node.Device.GetStatusAsync(0, 4096, Token),
             ];
             foreach (var request in requests)
             {
@@ -102,6 +109,9 @@ public class OwnershipTests(CephCluster cluster)
         byte[] read = new byte[4096];
         await next.Device.ReadAsync(0, read, Token);
         Assert.Contains(read[0], (byte[])[1, 2]);
+        var zones = new ZoneDescriptor[4];
+        await next.Device.Zones!.ReportAsync(0, zones, Token);
+        Assert.Equal((4 << 20) + 4096, zones[1].WritePointer);
     }
 
     [Fact]
