@@ -93,6 +93,16 @@ public sealed class NvmeSubsystem
     /// <summary>Whether hosts may format its namespaces.</summary>
     internal bool AllowsFormat { get; init; }
 
+    /// <summary>Whether hosts may copy blocks (Copy).</summary>
+    internal bool AllowsCopy { get; init; } = true;
+
+    /// <summary>Whether hosts may make blocks unreadable (Write Uncorrectable).</summary>
+    internal bool AllowsUncorrectable { get; init; } = true;
+
+    /// <summary>Whether there is a namespace whose blocks hosts may make unreadable.</summary>
+    internal bool OffersUncorrectable
+        => AllowsUncorrectable && Array.Exists(_namespaces, static ns => ns.Device.UnreadableRanges is not null);
+
     /// <summary>What it counts over its life.</summary>
     internal DriveHealth Health { get; }
 

@@ -4,7 +4,7 @@ namespace Paddock.Rbd;
 
 /// <summary>An image in RBD as the bytes of a raw disk, or under a qcow2 image, which may grow it.</summary>
 /// <param name="image">The image; owned.</param>
-internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
+internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, IThinStorage
 {
     // a resize takes several round trips, so that an image that grows by clusters grows in larger steps
     private const int GrowthObjects = 16;
@@ -38,6 +38,9 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage
 
     /// <inheritdoc/>
     public int PreferredAlignment => 1;
+
+    /// <inheritdoc/>
+    public bool IsThin => true;
 
     /// <inheritdoc/>
     public Task Lost => image.Lost;

@@ -30,6 +30,12 @@ public sealed record ServedImage
     /// <summary>Size of its volatile write cache, such as 64M, for <c>powercut</c>; null: the server's.</summary>
     public string? VolatileCache { get; set; }
 
+    /// <summary>Whether each change is durable when it completes; the server's setting applies too.</summary>
+    public bool WriteThrough { get; set; }
+
+    /// <summary>How the image is cached, as <see cref="OpenSettings.Cache"/> names it.</summary>
+    internal string? CacheMode => WriteThrough ? "writethrough" : null;
+
     /// <summary>NVMe subsystem; null: that of the server.</summary>
     public string? Nqn { get; set; }
 
@@ -160,6 +166,12 @@ public sealed record ServeSettings
     /// </summary>
     public int Node { get; set; }
 
+    /// <summary>
+    /// Whether each change of every image is durable when it completes: nothing that was acknowledged is lost when the server dies, flushed
+    /// or not.
+    /// </summary>
+    public bool WriteThrough { get; set; }
+
     /// <summary>Default NVMe subsystem; null: derived from the first image's name.</summary>
     public string? Nqn { get; set; }
 
@@ -200,6 +212,12 @@ public sealed record ServeSettings
 
     /// <summary>Whether NVMe hosts may format namespaces.</summary>
     public bool NvmeFormat { get; set; } = true;
+
+    /// <summary>Whether NVMe hosts may copy blocks (Copy).</summary>
+    public bool NvmeCopy { get; set; } = true;
+
+    /// <summary>Whether NVMe hosts may make blocks unreadable (Write Uncorrectable).</summary>
+    public bool NvmeUncorrectable { get; set; } = true;
 
     /// <summary>Maximum number of connections per listener, 1 to 65536.</summary>
     public int MaxConnections { get; set; } = 256;

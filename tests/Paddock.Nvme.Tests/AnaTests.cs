@@ -188,6 +188,28 @@ public class AnaTests
     }
 
     [Fact]
+    public async Task Prepared_state_lets_hosts_look_at_the_zones_before_it_is_reported()
+    {
+        var group = new AnaGroup(1, AnaState.Optimized);
+        await using var bench = await Bench.StartAsync(group: group);
+        group.SetState(AnaState.Inaccessible);
+        using var admin = Connect(bench);
+        using var io = OpenQueue(bench, admin);
+        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: (1 << 8) | (1 << 11));
+        admin.Post(AdminOpcode.AsyncEventRequest);
+        var prepared = group.PrepareAsync(AnaState.Optimized, TimeSpan.FromMinutes(1));
+        Assert.Equal(2u | (0x04u << 16), (uint)admin.Next().Result);
+        Assert.Equal(NvmeStatus.Success, io.Run(Entry(Opcode.Flush, 1)).Status);
+        Assert.Equal(AnaState.Inaccessible, AnaLog.Read(admin.Log(AnaLogId, 64).Data)![0].State);
+        Assert.False(prepared.IsCompleted);
+
+        Assert.Equal(1u, ReadUInt32LittleEndian(admin.Log(0x04, 4096).Data));
+        await prepared;
+        group.SetState(AnaState.Optimized);
+        Assert.Equal(AnaState.Optimized, AnaLog.Read(admin.Log(AnaLogId, 64).Data)![0].State);
+    }
+
+    [Fact]
     public async Task Announcement_does_not_wait_for_hosts_that_do_not_follow_states()
     {
         var group = new AnaGroup(1, AnaState.Optimized);

@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Qcow2.Tests;
 
 /// <summary>Outlives the device that is closed on it, so that a test can open the same bytes again.</summary>
-internal sealed class KeptStorage(IStorage storage) : DelegatingStorage(storage, owns: false)
+internal sealed class KeptStorage(IStorage storage) : DelegatingStorage(storage, owns: false), IThinStorage
 {
     public override ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
         => MayFail() ?? Inner.WriteAsync(offset, data, cancellationToken);
@@ -19,6 +19,9 @@ internal sealed class KeptStorage(IStorage storage) : DelegatingStorage(storage,
     public override ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => MayFail() ?? Inner.SetLengthAsync(length, preallocation, cancellationToken);
+
+    /// <inheritdoc/>
+    public bool IsThin { get; init; }
 
     /// <summary>The engine's named event at which to fail once, with an I/O error; null never fails.</summary>
     public string? FailAt { get; set; }

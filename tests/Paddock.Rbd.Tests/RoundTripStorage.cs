@@ -7,9 +7,11 @@ namespace Paddock.Rbd.Tests;
 /// nothing to wait for asks nobody. A read waits alone.
 /// </summary>
 /// <param name="inner">The storage; owned.</param>
-internal sealed class RoundTripStorage(IStorage inner) : DelegatingStorage(inner)
+internal sealed class RoundTripStorage(IStorage inner) : DelegatingStorage(inner), IThinStorage
 {
     private bool _isDirty;
+
+    public bool IsThin => true;
 
     /// <summary>Flushes that had writes to wait for.</summary>
     public int Flushes { get; private set; }

@@ -114,7 +114,7 @@ public class ConfigurationSpaceTests : IFunctionEvents
     private static byte[] Read(ConfigurationSpace space, int at, int count)
     {
         byte[] bytes = new byte[count];
-        space.Read(at, bytes);
+        space.Read(at, bytes, interrupts: false);
         return bytes;
     }
 

@@ -47,6 +47,26 @@ public sealed class DriverTests : IDisposable
     }
 
     [Fact]
+    public async Task Status_register_shows_the_interrupt_pin_even_if_it_is_disabled()
+    {
+        const uint statusAt = 6;
+        const uint memoryMasterAndDisable = 0x406;
+        await using var bench = await Bench.StartAsync(new VfioUserServerOptions { MsiX = false });
+        using var memory = new DeviceMemory(8 << 20);
+        using var driver = NvmeDriver.Start(bench.Connect(), memory, msix: false);
+        driver.Device.Write(NvmeDriver.Configuration, 4, BitConverter.GetBytes((ushort)memoryMasterAndDisable));
+        driver.Admin.Put(6, 0, driver.Buffer, DriverQueue.Page, 1);
+        driver.Admin.Ring();
+        Completed done;
+        Assert.True(SpinWait.SpinUntil(() => driver.Admin.TryTake(out done), TimeSpan.FromSeconds(30)));
+        Assert.True(SpinWait.SpinUntil(() => (Status() & 8) != 0, TimeSpan.FromSeconds(30)));
+        driver.Admin.Release();
+        Assert.True(SpinWait.SpinUntil(() => (Status() & 8) == 0, TimeSpan.FromSeconds(30)));
+
+        byte Status() => driver.Device.Read(NvmeDriver.Configuration, statusAt, 1)[0];
+    }
+
+    [Fact]
     public async Task Two_controllers_share_their_namespaces()
     {
         await using var bench = await Bench.StartAsync();

@@ -21,13 +21,19 @@ internal sealed class NamespaceOptions
     private readonly Option<string?> _format = ServerOptions.Text(
         "--nvme-format", "BOOL", "Whether NVMe hosts may format namespaces (default: true).").OneOf("true", "false");
 
+    private readonly Option<string?> _copy = ServerOptions.Text(
+        "--nvme-copy", "BOOL", "Whether NVMe hosts may copy blocks with Copy (default: true).").OneOf("true", "false");
+
+    private readonly Option<string?> _uncorrectable = ServerOptions.Text(
+        "--nvme-uncorrectable", "BOOL", "Whether they may make blocks unreadable (default: true).").OneOf("true", "false");
+
     private readonly Option<string?> _history = ServerOptions.Text(
         "--nvme-history", "FILE", "Keeps SMART totals and persistent events between two starts.");
 
     /// <summary>Adds these options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _folder, _quota, _zone, _area, _format, _history })
+        foreach (var option in new Option[] { _folder, _quota, _zone, _area, _format, _copy, _uncorrectable, _history })
         {
             command.Add(option);
         }
@@ -41,6 +47,8 @@ internal sealed class NamespaceOptions
         NamespaceZoneSize = parsed.GetValue(_zone) ?? given.NamespaceZoneSize,
         NamespaceZrwaSize = parsed.GetValue(_area) ?? given.NamespaceZrwaSize,
         NvmeHistory = parsed.GetValue(_history) ?? given.NvmeHistory,
+        NvmeCopy = parsed.GetValue(_copy) is { } copies ? copies == "true" : given.NvmeCopy,
+        NvmeUncorrectable = parsed.GetValue(_uncorrectable) is { } marks ? marks == "true" : given.NvmeUncorrectable,
         NvmeFormat = parsed.GetValue(_format) is { } allows ? allows == "true" : given.NvmeFormat,
     };
 }

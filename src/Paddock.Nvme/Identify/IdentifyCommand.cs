@@ -97,7 +97,7 @@ internal static class IdentifyCommand
         switch (cns)
         {
             case 0x00:
-                IdentifyNamespace.WriteNvm(to, ns, controller.Subsystem.Shared);
+                IdentifyNamespace.WriteNvm(to, ns, controller.Subsystem.Shared, controller.Subsystem.AllowsCopy);
                 return NvmeStatus.Success;
             case 0x03:
                 IdentifyNamespace.WriteDescriptors(to, ns);

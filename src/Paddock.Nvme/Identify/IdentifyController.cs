@@ -62,10 +62,12 @@ internal sealed record IdentifyController
     private const uint TrafficKeepsAlive = 1 << 6, HasGranularity = 1 << 7;
 
     // compare, dataset management, write zeroes, select of features, timestamp, verify
-    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7)
-        | (1 << 8) | (1 << 9) | (1 << 10);
+    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7);
 
     private const ushort WriteUncorrectable = 1 << 1;
+
+    // copy; its atomicity; copies without reads and writes
+    private const ushort Copies = (1 << 8) | (1 << 9) | (1 << 10);
 
     // copy descriptor formats 0 to 3
     private const ushort CopyFormats = 0xF;
@@ -136,8 +138,15 @@ internal sealed record IdentifyController
     /// <summary>Bytes for namespaces that hosts create, and what is left; null: they create none.</summary>
     public (long Total, long Free)? Capacity { get; init; }
 
-    /// <summary>Whether a namespace keeps blocks that cannot be read (Write Uncorrectable).</summary>
-    public bool KeepsUnreadable { get; init; }
+    /// <summary>Whether hosts may make blocks of a namespace unreadable (Write Uncorrectable).</summary>
+    public bool OffersUncorrectable { get; init; }
+
+    /// <summary>Whether hosts may copy blocks (Copy).</summary>
+    public bool AllowsCopy { get; init; } = true;
+
+    // ONCS
+    private ushort IoCommands
+        => (ushort)(OptionalCommands | (OffersUncorrectable ? WriteUncorrectable : 0) | (AllowsCopy ? Copies : 0));
 
     // OACS
     private ushort AdminCommands
@@ -187,10 +196,10 @@ internal sealed record IdentifyController
         f.U8(513, 0x44);
         f.U16(514, IsFabric ? (ushort)QueueEntries : (ushort)0);
         f.U32(516, Namespaces);
-        f.U16(520, Discovery ? (ushort)0 : (ushort)(OptionalCommands | (KeepsUnreadable ? WriteUncorrectable : 0)));
+        f.U16(520, Discovery ? (ushort)0 : IoCommands);
         f.U8(524, FormatCommand.Attributes);
         f.U8(525, (byte)(Discovery ? 0 : 7));
-        f.U16(534, Discovery ? (ushort)0 : CopyFormats);
+        f.U16(534, Discovery || !AllowsCopy ? (ushort)0 : CopyFormats);
         f.U32(536, Sgls | (IsFabric ? SglOffsets : SglBitBuckets | SglExcess));
         f.U32(540, Namespaces);
         f.Terminated(768, 256, SubsystemNqn);

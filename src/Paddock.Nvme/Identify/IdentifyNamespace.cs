@@ -33,7 +33,7 @@ internal static class IdentifyNamespace
     /// A qcow2 image writes best in whole clusters: a smaller write to a new cluster is completed with zeroes or with data of the backing
     /// image, and a smaller discard frees nothing. Hosts align file systems, writes and discards to NPWG, NPDG and NOWS.
     /// </remarks>
-    public static void WriteNvm(Span<byte> to, NvmeNamespace ns, bool shared)
+    public static void WriteNvm(Span<byte> to, NvmeNamespace ns, bool shared, bool allowsCopy)
     {
         const byte progressSupported = 0x80;
         to[..Size].Clear();
@@ -49,9 +49,13 @@ internal static class IdentifyNamespace
         f.U8(32, (byte)(progressSupported | ns.FormatPercentLeft));
         f.U8(33, ReadsZeroes);
         f.U128(48, isKnown ? (UInt128)ns.Device.Length : 0);
-        f.U16(74, CopyCommands.MaxRangeBlocks);
-        f.U32(76, CopyCommands.MaxBlocks(ns));
-        f.U8(80, CopyCommands.MaxRanges - 1);
+        if (allowsCopy)
+        {
+            f.U16(74, CopyCommands.MaxRangeBlocks);
+            f.U32(76, CopyCommands.MaxBlocks(ns));
+            f.U8(80, CopyCommands.MaxRanges - 1);
+        }
+
         f.U32(92, ns.AnaGroup?.Id ?? 0);
         f.U8(99, (byte)(ns.Device.IsReadOnly ? WriteProtected : 0));
         ns.Identifier.TryWriteBytes(to[104..], bigEndian: true, out _);

@@ -37,12 +37,17 @@ internal static class EffectsLogs
             f.U32(IoCommands + (4 * code), Runs | OfNamespace);
         }
 
-        foreach (byte code in (ReadOnlySpan<byte>)[Opcode.Write, Opcode.WriteZeroes, Opcode.DatasetManagement, Opcode.Copy])
+        foreach (byte code in (ReadOnlySpan<byte>)[Opcode.Write, Opcode.WriteZeroes, Opcode.DatasetManagement])
         {
             f.U32(IoCommands + (4 * code), Runs | ChangesData | OfNamespace);
         }
 
-        if (controller.Subsystem.Namespaces.Any(static ns => ns.Device.UnreadableRanges is not null))
+        if (controller.Subsystem.AllowsCopy)
+        {
+            f.U32(IoCommands + (4 * Opcode.Copy), Runs | ChangesData | OfNamespace);
+        }
+
+        if (controller.Subsystem.OffersUncorrectable)
         {
             f.U32(IoCommands + (4 * Opcode.WriteUncorrectable), Runs | ChangesData | OfNamespace);
         }

@@ -61,7 +61,7 @@ internal sealed class QueueCommands
     private NvmeStatus CreateCompletion(in SubmissionEntry entry)
     {
         uint id = entry.Dword10 & 0xFFFF;
-        if (id == 0 || id > (uint)_controller.Traits.IoQueues || _queues.FindCompletion(id) is not null)
+        if (id == 0 || id > (uint)_controller.CompletionQueues || _queues.FindCompletion(id) is not null)
         {
             return NvmeStatus.QueueIdInvalid;
         }
@@ -91,14 +91,14 @@ internal sealed class QueueCommands
     private NvmeStatus CreateSubmission(in SubmissionEntry entry)
     {
         uint id = entry.Dword10 & 0xFFFF, completion = entry.Dword11 >> 16;
-        if (id == 0 || id > (uint)_controller.Traits.IoQueues || _queues.FindSubmission(id) is not null || completion == 0)
+        if (id == 0 || id > (uint)_controller.SubmissionQueues || _queues.FindSubmission(id) is not null || completion == 0)
         {
             return NvmeStatus.QueueIdInvalid;
         }
 
         if (_queues.FindCompletion(completion) is not { } completions)
         {
-            return completion > (uint)_controller.Traits.IoQueues ? NvmeStatus.QueueIdInvalid : NvmeStatus.CompletionQueueInvalid;
+            return completion > (uint)_controller.CompletionQueues ? NvmeStatus.QueueIdInvalid : NvmeStatus.CompletionQueueInvalid;
         }
 
         if (CheckMemory(entry, Properties.SubmissionEntryShift) is { } wrong)

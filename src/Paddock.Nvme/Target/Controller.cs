@@ -78,6 +78,12 @@ internal sealed class Controller(
         }
     }
 
+    /// <summary>The greatest identifier of an I/O submission queue, as the host has agreed on.</summary>
+    public int SubmissionQueues => Features.SubmissionQueues ?? traits.IoQueues;
+
+    /// <summary>The greatest identifier of an I/O completion queue, as the host has agreed on.</summary>
+    public int CompletionQueues => Features.CompletionQueues ?? traits.IoQueues;
+
     /// <summary>What the host reads of the persistent events.</summary>
     public EventReport EventReport { get; } = new();
 
@@ -121,7 +127,8 @@ internal sealed class Controller(
 
     public IdentifyController Describe() => new()
     {
-        KeepsUnreadable = subsystem.Namespaces.Any(static ns => ns.Device.UnreadableRanges is not null),
+        OffersUncorrectable = subsystem.OffersUncorrectable,
+        AllowsCopy = subsystem.AllowsCopy,
         SerialNumber = subsystem.SerialNumber,
         Model = Model,
         Firmware = FirmwareRevision,

@@ -32,7 +32,7 @@ internal sealed class Features
     private readonly Dictionary<byte, uint> _values = [];
     private readonly DeviceClock _clock = new(TimeProvider.System);
     private readonly TemperatureThresholds _temperature = new();
-    private uint _queues;
+    private uint? _queues;
 
     /// <summary>Identifiers of the features that a controller has.</summary>
     public static IEnumerable<byte> IdentifiersOf(ControllerTraits traits) =>
@@ -44,6 +44,12 @@ internal sealed class Features
 
     /// <summary>Whether writes may be acknowledged before they are durable.</summary>
     public bool HasWriteCache { get; private set; } = true;
+
+    /// <summary>Number of I/O submission queues that the host was granted; null: it has not asked.</summary>
+    public int? SubmissionQueues => _queues is { } set ? (int)(set & 0xFFFF) + 1 : null;
+
+    /// <summary>Number of I/O completion queues that the host was granted; null: it has not asked.</summary>
+    public int? CompletionQueues => _queues is { } set ? (int)(set >> 16) + 1 : null;
 
     /// <summary>What the host has declared to support.</summary>
     public HostBehavior HostBehavior { get; private set; }
@@ -146,7 +152,7 @@ internal sealed class Features
     private uint CurrentOf(Controller controller, byte id) => id switch
     {
         WriteCache => HasWriteCache ? 1u : 0u,
-        Queues => _queues,
+        Queues => _queues ?? 0,
         EventConfiguration => controller.Events.Wanted,
         KeepAlive => controller.KeepAliveTimeout,
         _ => _values.TryGetValue(id, out uint set) ? set : DefaultOf(id),
@@ -197,8 +203,9 @@ internal sealed class Features
         }
 
         uint most = (uint)controller.Traits.IoQueues - 1;
-        _queues = Math.Min(value & 0xFFFF, most) | (Math.Min(value >> 16, most) << 16);
-        return Answer(command, _queues);
+        uint granted = Math.Min(value & 0xFFFF, most) | (Math.Min(value >> 16, most) << 16);
+        _queues = granted;
+        return Answer(command, granted);
     }
 
     private NvmeStatus SetTemperature(Controller controller, uint value)

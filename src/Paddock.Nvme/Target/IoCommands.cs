@@ -132,8 +132,9 @@ internal static class IoCommands
         Opcode.DatasetManagement => LongCommands.DeallocateAsync(ns, command),
         Opcode.Compare => LongCommands.CompareAsync(controller, ns, command),
         Opcode.Verify => LongCommands.VerifyAsync(controller, ns, command),
-        Opcode.Copy => CopyCommands.CopyAsync(controller, ns, command),
-        Opcode.WriteUncorrectable when ns.Device.UnreadableRanges is not null => WriteUncorrectableAsync(ns, command),
+        Opcode.Copy when controller.Subsystem.AllowsCopy => CopyCommands.CopyAsync(controller, ns, command),
+        Opcode.WriteUncorrectable when controller.Subsystem.AllowsUncorrectable && ns.Device.UnreadableRanges is not null
+            => WriteUncorrectableAsync(ns, command),
         Opcode.ZoneAppend when ns.Zones is not null => ZoneCommands.AppendAsync(controller, ns, command),
         Opcode.ZoneManagementSend when ns.Zones is not null => ZoneCommands.SendAsync(ns, command),
         Opcode.ZoneManagementReceive when ns.Zones is not null => ZoneCommands.ReceiveAsync(ns, command),

@@ -79,7 +79,8 @@ internal sealed class ConnectCommand(
         }
 
         // a controller on a PCI bus has its queues in the memory of its host
-        if (queue != 0 && (controller.IsDiscovery || controller.Traits.Transport != NvmeTransport.Tcp || queue > target.Options.IoQueues))
+        int most = Math.Min(controller.SubmissionQueues, controller.CompletionQueues);
+        if (queue != 0 && (controller.IsDiscovery || controller.Traits.Transport != NvmeTransport.Tcp || queue > most))
         {
             return Invalid(command, QueueIdField);
         }

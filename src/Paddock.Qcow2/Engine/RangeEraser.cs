@@ -24,6 +24,54 @@ internal sealed class RangeEraser(
         await ErasePartAsync(lastWhole, end);
     }
 
+    /// <summary>
+    /// Erases a range that will be written again. In a thin storage, clusters stay mapped: those writes then change no table.
+    /// </summary>
+    public ValueTask EmptyAsync(GuestOffset start, GuestOffset end)
+        => ThinStorage.Is(data.Storage) && !data.IsEncrypted && !_geometry.HasSubclusters ? ZeroAsync(start, end) : EraseAsync(start, end);
+
+    private async ValueTask ZeroAsync(GuestOffset start, GuestOffset end)
+    {
+        unreadable.Written(start, end - start);
+        session.EnsureWritable();
+        await session.StartAsync();
+        while (start < end)
+        {
+            var (length, isZero) = await ZeroRunAsync(start, end - start);
+            if (!isZero)
+            {
+                await EraseAsync(start, start + length);
+            }
+
+            start += length;
+        }
+    }
+
+    private async ValueTask<(long Length, bool IsZero)> ZeroRunAsync(GuestOffset start, long length)
+    {
+        var held = _geometry.ClustersOf(start, length);
+        await locks.AcquireAsync(held, exclusive: true);
+        try
+        {
+            var mapping = await map.FindAsync(start, length);
+            bool isOwn = mapping.Kind == ClusterKind.Normal && mapping.Writable;
+            if (isOwn)
+            {
+                await data.ZeroAsync(mapping.Host, mapping.Length, ZeroFlags.MayUnmap);
+                session.Record(start, mapping.Length);
+            }
+
+            return (mapping.Length, isOwn || IsZero(mapping));
+        }
+        finally
+        {
+            locks.Release(held, exclusive: true);
+        }
+    }
+
+    private bool IsZero(Mapping mapping) => mapping.Kind is ClusterKind.ZeroPlain or ClusterKind.ZeroAllocated
+        || (mapping.Kind == ClusterKind.Unallocated && backing is null);
+
     private async ValueTask ErasePartAsync(GuestOffset start, GuestOffset end)
     {
         if (start >= end)
@@ -59,8 +107,7 @@ internal sealed class RangeEraser(
             }
             else
             {
-                erased = mapping.Kind is ClusterKind.ZeroPlain or ClusterKind.ZeroAllocated
-                    || (mapping.Kind == ClusterKind.Unallocated && backing is null);
+                erased = IsZero(mapping);
             }
         }
         finally

@@ -88,7 +88,7 @@ internal sealed class ZoneResets(
     {
         try
         {
-            await eraser.EraseAsync(new GuestOffset(start), new GuestOffset(end));
+            await eraser.EmptyAsync(new GuestOffset(start), new GuestOffset(end));
         }
         catch (BlockException)
         {

@@ -122,8 +122,10 @@ internal sealed class NvmeSubsystems
     }
 
     /// <inheritdoc cref="IListener.AnnounceAsync"/>
-    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit)
-        => _groups.TryGetValue(disk, out var group) ? group.AnnounceAsync(AnaState.Inaccessible, limit) : Task.CompletedTask;
+    public Task AnnounceAsync(ServedDisk disk, DiskState state, TimeSpan limit)
+        => !_groups.TryGetValue(disk, out var group) ? Task.CompletedTask
+            : state == DiskState.Active ? group.PrepareAsync(AnaState.Optimized, limit)
+            : group.AnnounceAsync(AnaState.Inaccessible, limit);
 
     /// <inheritdoc cref="IListener.Show"/>
     public void Show(ServedDisk disk, DiskState state)
@@ -194,6 +196,7 @@ internal sealed class NvmeSubsystems
             var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
             {
                 AllowedHosts = HostsOf(_settings), Authentication = _keys, Manager = directory, AllowsFormat = _settings.NvmeFormat,
+                AllowsCopy = _settings.NvmeCopy, AllowsUncorrectable = _settings.NvmeUncorrectable,
                 ControllerIds = _settings.Node == 0 ? ControllerRange.All : ControllerRange.OfNode(_settings.Node),
             };
             Target.Add(subsystem);

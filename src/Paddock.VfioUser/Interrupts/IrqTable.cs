@@ -49,6 +49,9 @@ internal sealed class IrqTable : IInterrupts, IDisposable
     /// <inheritdoc/>
     public void SetPin(bool asserted) => _pin?.Set(asserted);
 
+    /// <summary>Whether the pin is asserted, masked or not.</summary>
+    public bool IsPinAsserted => _pin?.IsAsserted == true;
+
     /// <summary>Whether the driver disables the pin in the command register.</summary>
     public void DisablePin(bool disabled) => _pin?.SetDisabled(disabled);
 

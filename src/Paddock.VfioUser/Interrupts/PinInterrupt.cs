@@ -17,6 +17,18 @@ internal sealed class PinInterrupt
     /// <summary>Number of interrupts so far.</summary>
     public long Raised => Interlocked.Read(ref _raised);
 
+    /// <summary>The level.</summary>
+    public bool IsAsserted
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _asserted;
+            }
+        }
+    }
+
     /// <summary>Sets the level.</summary>
     public void Set(bool asserted)
     {

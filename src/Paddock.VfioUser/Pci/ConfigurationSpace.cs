@@ -25,6 +25,7 @@ internal sealed class ConfigurationSpace
 
     private const ushort MemorySpace = 1 << 1, BusMasterBit = 1 << 2, ParityError = 1 << 6, SystemError = 1 << 8, PinDisable = 1 << 10;
     private const ushort HasCapabilities = 1 << 4;
+    private const byte InterruptStatus = 1 << 3;
     private const uint MemoryBar64 = 4;
 
     // capabilities
@@ -61,7 +62,18 @@ internal sealed class ConfigurationSpace
     public bool IsPinDisabled => (U16(CommandAt) & PinDisable) != 0;
 
     /// <summary>Reads; the caller has checked the range.</summary>
-    public void Read(int offset, Span<byte> to) => _bytes.AsSpan(offset, to.Length).CopyTo(to);
+    /// <param name="offset">Offset of the first byte.</param>
+    /// <param name="to">Receives the bytes.</param>
+    /// <param name="interrupts">Whether the function asserts its interrupt pin, disabled or not.</param>
+    public void Read(int offset, Span<byte> to, bool interrupts)
+    {
+        _bytes.AsSpan(offset, to.Length).CopyTo(to);
+        int status = StatusAt - offset;
+        if (interrupts && status >= 0 && status < to.Length)
+        {
+            to[status] |= InterruptStatus;
+        }
+    }
 
     /// <summary>Writes; bits that are read-only keep their value. The caller has checked the range.</summary>
     public void Write(int offset, ReadOnlySpan<byte> from)

@@ -71,7 +71,7 @@ internal sealed class PciFunction : IFunctionEvents, IAsyncDisposable
     public long Resets => Interlocked.Read(ref _resets);
 
     /// <summary>Reads configuration space; the caller has checked the range.</summary>
-    public void ReadConfiguration(int offset, Span<byte> to) => _configuration.Read(offset, to);
+    public void ReadConfiguration(int offset, Span<byte> to) => _configuration.Read(offset, to, Interrupts.IsPinAsserted);
 
     /// <summary>Writes configuration space; the caller has checked the range.</summary>
     public void WriteConfiguration(int offset, ReadOnlySpan<byte> from) => _configuration.Write(offset, from);

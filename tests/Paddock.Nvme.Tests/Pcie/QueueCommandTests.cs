@@ -53,6 +53,28 @@ public class QueueCommandTests
         => await CreateAsync(AdminOpcode.CreateIoSubmissionQueue, dword10, dword11, offset, expected);
 
     [Fact]
+    public async Task Queues_beyond_the_granted_number_are_refused()
+    {
+        await using var bench = await PcieBench.StartAsync();
+
+        // three submission queues, two completion queues, 0's based
+        PcieHost.Expect(NvmeStatus.Success, bench.Host.Run(new SubmissionEntry
+        {
+            Opcode = AdminOpcode.SetFeatures, Dword10 = 0x07, Dword11 = 2 | (1 << 16),
+        }));
+        ulong page = bench.Memory.Allocate(4 * 4096);
+        PcieHost.Expect(NvmeStatus.Success, bench.Host.Run(PcieHost.CreateCompletion(2, page, 16, 0)));
+        PcieHost.Expect(NvmeStatus.QueueIdInvalid, bench.Host.Run(PcieHost.CreateCompletion(3, page + 4096, 16, 0)));
+        PcieHost.Expect(NvmeStatus.Success, bench.Host.Run(Submission(3, page + 8192)));
+        PcieHost.Expect(NvmeStatus.QueueIdInvalid, bench.Host.Run(Submission(4, page + 12288)));
+
+        static SubmissionEntry Submission(uint id, ulong address) => new()
+        {
+            Opcode = AdminOpcode.CreateIoSubmissionQueue, DataAddress = address, Dword10 = id | (15 << 16), Dword11 = 1 | (2 << 16),
+        };
+    }
+
+    [Fact]
     public async Task Queues_need_entry_sizes_in_the_configuration()
     {
         await using var bench = await PcieBench.StartAsync(enables: false);

@@ -30,7 +30,7 @@ public class ZonedModelTests
     {
         var random = new Random(seed);
         var options = Shape(random, layout, cluster, out long length);
-        var storage = new KeptStorage(new MemoryStorage());
+        var storage = new KeptStorage(new MemoryStorage()) { IsThin = seed % 2 == 0 };
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = length, ClusterSize = cluster, Zoned = options });
         ZoneModel? model = null;
         for (int session = 0; session < 4; session++)

@@ -206,6 +206,32 @@ public sealed class NamespaceManagementTests : IDisposable
     }
 
     [Fact]
+    public async Task Copy_and_write_uncorrectable_that_are_off_are_not_advertised()
+    {
+        await using var server = await StartAsync(s => s with { NvmeCopy = false, NvmeUncorrectable = false });
+        using var admin = Connect(server);
+        Assert.Equal(1u, Create(admin, 2048).Id);
+        Assert.Equal(NvmeStatus.Success, Attach(admin, 1, admin.Controller));
+        var controller = admin.Identify(0x01).Data!;
+        Assert.Equal(0, ReadUInt16LittleEndian(controller.AsSpan(520)) & 0x702);
+        Assert.Equal(0, ReadUInt16LittleEndian(controller.AsSpan(534)));
+        Assert.Equal(new byte[7], admin.Identify(0x00, 1).Data![74..81]);
+        var effects = admin.Log(0x05, 4096).Data!;
+        Assert.Equal((0u, 0u), (ReadUInt32LittleEndian(effects.AsSpan(1024 + (4 * Opcode.Copy))),
+            ReadUInt32LittleEndian(effects.AsSpan(1024 + (4 * Opcode.WriteUncorrectable)))));
+        await using var host = await NvmeTcpHost.ConnectAsync(new NvmeTcpHostOptions
+        {
+            Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = Nqn, HostNqn = Secrets.RawHostNqn,
+        });
+        foreach (byte opcode in new[] { Opcode.Copy, Opcode.WriteUncorrectable })
+        {
+            var data = opcode == Opcode.Copy ? new byte[32] : Memory<byte>.Empty;
+            var entry = new SubmissionEntry { Opcode = opcode, NamespaceId = 1 };
+            Assert.Equal(NvmeStatus.InvalidOpcode, (await host.RunAsync(entry, data, default, default)).Status);
+        }
+    }
+
+    [Fact]
     public async Task Other_controllers_are_notified_and_private_namespaces_have_one_controller()
     {
         await using var server = await StartAsync();

@@ -30,7 +30,8 @@ follow() {
         [ -n "$now" ] && [ "$now" != "$active" ] || continue
         echo "$(cut -d. -f1 /proc/uptime) $now" >>/tmp/states
         [ -z "$active" ] || {
-            
+            # what was in flight there ends first
+            sleep 1
             nvme disconnect -d "$(awk -v p="$active" '$1 == p { print $3 }' /tmp/now)" >/dev/null 2>&1
             path "$active" || cat /tmp/log
             echo $(($(cat /tmp/count) + 1)) >/tmp/count
@@ -42,8 +43,16 @@ follow &
 follower=$!
 trouble() {
     sed 's/^/   active: /' /tmp/states
+    grep -v '^#' /sys/kernel/tracing/trace | tail -40
     fail "$@"
 }
+
+# requests that fail, in whichever layer
+mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+trace() { echo "$2" >"/sys/kernel/tracing/events/$1/filter" && echo 1 >"/sys/kernel/tracing/events/$1/enable"; }
+trace nvme/nvme_complete_rq 'status != 0'
+trace block/block_bio_complete 'error != 0'
+trace block/block_rq_error 'error != 0'
 
 blkzone reset "/dev/$dev"
 mkfs.btrfs -f -q -O zoned -d single -m single "/dev/$dev" >/tmp/log 2>&1 || { cat /tmp/log; fail mkfs; }
