@@ -275,6 +275,27 @@ public class AnaTests
         Assert.Null(AnaLog.Read(page));
     }
 
+    [Fact]
+    public void Random_log_is_read_or_rejected()
+    {
+        var random = new Random(TestSeed.Next());
+        for (int i = 0; i < 20_000; i++)
+        {
+            byte[] page = AnaLog.Build(
+                [new AnaGroupDescriptor(1, AnaState.Optimized, 1, [1, 2]), new AnaGroupDescriptor(2, AnaState.Change, 3, [])]);
+            for (int changes = random.Next(1, 8); changes > 0; changes--)
+            {
+                page[random.Next(page.Length)] = (byte)random.Next(256);
+            }
+
+            if (AnaLog.Read(page.AsSpan(0, random.Next(page.Length + 1))) is { } groups)
+            {
+                Assert.All(groups, g => Assert.True(Enum.IsDefined(g.State)));
+                Assert.InRange(groups.Sum(g => g.Size), 0, page.Length - AnaLog.HeaderSize);
+            }
+        }
+    }
+
     private static NvmeNamespace Copy(Bench bench, uint id, AnaGroup group)
         => new(id, bench.Namespace.Device, 512, $"disk{id}") { HeldRequests = new DeviceFaults(), AnaGroup = group };
 
