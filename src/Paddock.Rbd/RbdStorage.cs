@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Concurrency;
 
 namespace Paddock.Rbd;
 
@@ -16,7 +17,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
     private const long ExtentsLifetime = 1000;
 
     private readonly FlushFailure _failure = new(image.Name);
-    private readonly SemaphoreSlim _growth = new(1, 1);
+    private readonly AsyncMutex _growth = new();
     private volatile bool _hasChanged;
     private long _extentsTime;
     private RbdExtents? _extents;
@@ -141,7 +142,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
         }
 
         _failure.ThrowIfFailed();
-        await _growth.WaitAsync(cancellationToken);
+        await _growth.AcquireUntilAsync(cancellationToken);
         try
         {
             _hasChanged = true;
@@ -165,11 +166,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
     public ValueTask OnEventAsync(string eventName) => default;
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        _growth.Dispose();
-        await image.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => image.DisposeAsync();
 
     private async ValueTask<BlockStatus> FindStatusAsync(long offset, long length)
     {
@@ -205,7 +202,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
             return;
         }
 
-        await _growth.WaitAsync(cancellationToken);
+        await _growth.AcquireUntilAsync(cancellationToken);
         try
         {
             if (end > Length)

@@ -238,6 +238,7 @@ public sealed class PaddockServer : IAsyncDisposable
     private Task<ServedDisk> OpenAsync(ImageOpener opener, int index)
     {
         var image = _settings.Images[index];
+        image = image with { WriteThrough = image.WriteThrough || _settings.WriteThrough };
         long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
         string name = image.Export ?? StemOf(image.Path);
         var trace = _trace?.SinkOf(index);

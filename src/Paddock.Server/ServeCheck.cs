@@ -30,7 +30,8 @@ public static class ServeCheck
             }
 
             output.WriteLine(
-                $"image {image.Path}: {image.Format ?? "format probed"}{(image.ReadOnly ? ", read-only" : "")}, "
+                $"image {image.Path}: {image.Format ?? "format probed"}{(image.ReadOnly ? ", read-only" : "")}"
+                + $"{(image.WriteThrough || settings.WriteThrough ? ", write-through" : "")}, "
                 + $"export {image.Export ?? PaddockServer.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
         }
 

@@ -9,9 +9,10 @@ public static class ServeCheckFields
     public static string Of(ServeSettings settings) => JsonText.Readable(new JsonFields
     {
         {
-            "images", settings.Images.Select(static i => (object?)new JsonFields
+            "images", settings.Images.Select(i => (object?)new JsonFields
             {
                 { "path", i.Path }, { "format", i.Format }, { "read_only", i.ReadOnly },
+                { "write_through", i.WriteThrough || settings.WriteThrough },
                 { "export", i.Export ?? PaddockServer.StemOf(i.Path) }, { "nqn", i.Nqn },
             }).ToList()
         },

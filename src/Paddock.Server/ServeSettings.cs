@@ -30,6 +30,12 @@ public sealed record ServedImage
     /// <summary>Size of its volatile write cache, such as 64M, for <c>powercut</c>; null: the server's.</summary>
     public string? VolatileCache { get; set; }
 
+    /// <summary>Whether each change is durable when it completes; the server's setting applies too.</summary>
+    public bool WriteThrough { get; set; }
+
+    /// <summary>How the image is cached, as <see cref="OpenSettings.Cache"/> names it.</summary>
+    internal string? CacheMode => WriteThrough ? "writethrough" : null;
+
     /// <summary>NVMe subsystem; null: that of the server.</summary>
     public string? Nqn { get; set; }
 
@@ -159,6 +165,12 @@ public sealed record ServeSettings
     /// this one.
     /// </summary>
     public int Node { get; set; }
+
+    /// <summary>
+    /// Whether each change of every image is durable when it completes: nothing that was acknowledged is lost when the server dies, flushed
+    /// or not.
+    /// </summary>
+    public bool WriteThrough { get; set; }
 
     /// <summary>Default NVMe subsystem; null: derived from the first image's name.</summary>
     public string? Nqn { get; set; }

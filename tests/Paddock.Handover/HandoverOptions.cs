@@ -7,10 +7,12 @@ public sealed record HandoverOptions
 {
     /// <summary>Text of <c>--help</c>.</summary>
     public const string Usage = """
-        usage: tests/handover/run N [--lanes N] [--seed N] [--file] [--verbose]
-        Hands an image over N times between two servers: planned, SIGKILL, SIGSTOP and SIGCONT in turn, under a client that verifies.
+        usage: tests/handover/run N [--lanes N] [--seed N] [--write-through] [--file] [--verbose]
+        Hands an image over N times between two servers: planned, SIGKILL, SIGSTOP and SIGCONT, SIGKILL during a planned one, in turn,
+        under a client that verifies.
           --lanes N  images, each with two servers and a client of its own, at the same time (default: 1)
           --seed N   seed of the first lane; the next has the next one (default: of the clock)
+          --write-through  servers make each write durable at once: then nothing that was answered may be lost, flushed or not
           --file     the image is a file, whose lock a stopped process keeps, in place of RBD in a cluster of its own
         """;
 
@@ -31,6 +33,9 @@ public sealed record HandoverOptions
 
     /// <summary>Whether a process that is stopped keeps the image (a file), so that nobody takes it over meanwhile.</summary>
     public bool StoppedKeepsIt { get; init; }
+
+    /// <summary>Whether the servers make each write durable at once.</summary>
+    public bool WriteThrough { get; init; }
 
     /// <summary>Receives a line for each hand-over; null: none is written.</summary>
     public Action<string>? Report { get; init; }

@@ -14,6 +14,9 @@ public enum HandoverKind
 
     /// <summary>SIGSTOP of the server, and SIGCONT later.</summary>
     Stopped,
+
+    /// <summary>SIGKILL of the server while it hands over.</summary>
+    Interrupted,
 }
 
 /// <summary>One hand-over.</summary>
@@ -36,7 +39,7 @@ public static class Lane
     internal const string Nqn = "nqn.2026-01.io.paddock:handover";
 
     private const int Zone = 1 << 20, Conventional = 3, Sequential = 10;
-    private const int LeastLoad = 100, MostLoad = 700, MostStop = 4000;
+    private const int MinThreads = 64, Kinds = 4, LeastLoad = 100, MostLoad = 700, MostStop = 4000, MostHandover = 120;
 
     private static readonly TimeSpan StaleTime = TimeSpan.FromMilliseconds(500);
 
@@ -45,6 +48,9 @@ public static class Lane
     public static async Task<LaneResult> RunAsync(HandoverOptions options)
     {
         Directory.CreateDirectory(options.Folder);
+
+        // a server that is stopped holds the threads that have connected to it
+        ThreadPool.SetMinThreads(MinThreads, MinThreads);
         await CreateAsync(options);
         await using var one = new ServerNode(options, 1);
         await using var two = new ServerNode(options, 2);
@@ -58,7 +64,7 @@ public static class Lane
             var random = new Random(options.Seed);
             for (int i = 0; i < options.Count; i++)
             {
-                var kind = (HandoverKind)(i % 3);
+                var kind = (HandoverKind)(i % Kinds);
                 times.Add(await HandOverAsync(options, kind, nodes, client, random));
                 var (_, time, isMoved) = times[^1];
                 options.Report?.Invoke(string.Create(
@@ -73,7 +79,7 @@ public static class Lane
         catch (HandoverException e)
         {
             throw new HandoverException(
-                $"seed {options.Seed}, hand-over {times.Count + 1} ({(HandoverKind)(times.Count % 3)}): {e.Message}; logs in "
+                $"seed {options.Seed}, hand-over {times.Count + 1} ({(HandoverKind)(times.Count % Kinds)}): {e.Message}; logs in "
                 + options.Folder);
         }
     }
@@ -88,7 +94,8 @@ public static class Lane
         var time = kind switch
         {
             HandoverKind.Planned => await PlannedAsync(active, client),
-            HandoverKind.Killed => await KilledAsync(active, client),
+            HandoverKind.Killed => await KilledAsync(options, active, client),
+            HandoverKind.Interrupted => await InterruptedAsync(options, active, client, random),
             _ => await StoppedAsync(options, active, client, random),
         };
         var now = await client.SettledAsync();
@@ -108,9 +115,22 @@ public static class Lane
             : throw new HandoverException($"the server does not hand over: {answer}");
     }
 
-    private static async Task<TimeSpan> KilledAsync(ServerNode active, VerifyingClient client)
+    private static async Task<TimeSpan> InterruptedAsync(
+        HandoverOptions options, ServerNode active, VerifyingClient client, Random random)
     {
-        client.Mark(keepsAll: false, reconnected: true, Stopwatch.GetTimestamp());
+        client.Mark(keepsAll: options.WriteThrough, reconnected: true, Stopwatch.GetTimestamp());
+        var answer = active.HandOverAsync();
+        await Task.Delay(random.Next(MostHandover));
+        await active.KillAsync();
+        await answer.ContinueWith(static a => a.Exception, TaskScheduler.Default);
+        var time = await client.AnsweredAsync();
+        await active.StartAsync();
+        return time;
+    }
+
+    private static async Task<TimeSpan> KilledAsync(HandoverOptions options, ServerNode active, VerifyingClient client)
+    {
+        client.Mark(keepsAll: options.WriteThrough, reconnected: true, Stopwatch.GetTimestamp());
         await active.KillAsync();
         var time = await client.AnsweredAsync();
         await active.StartAsync();
@@ -121,7 +141,7 @@ public static class Lane
     {
         long since = Stopwatch.GetTimestamp();
         await active.SignalAsync("STOP");
-        client.Mark(keepsAll: options.StoppedKeepsIt, reconnected: false, since);
+        client.Mark(keepsAll: options.StoppedKeepsIt || options.WriteThrough, reconnected: false, since);
         var answered = client.AnsweredAsync();
         var resumed = Task.Delay(random.Next(MostStop));
         if (!options.StoppedKeepsIt && random.Next(2) == 0)

@@ -9,7 +9,7 @@ if (args is [] or ["--help"])
 }
 
 int count = HandoverOptions.Number(args[0]), lanes = 1, seed = (int)(Stopwatch.GetTimestamp() % 1_000_000);
-bool isFile = false, isVerbose = false;
+bool isFile = false, isWriteThrough = false, isVerbose = false;
 for (int i = 1; i < args.Length; i++)
 {
     switch (args[i])
@@ -22,6 +22,9 @@ for (int i = 1; i < args.Length; i++)
             break;
         case "--file":
             isFile = true;
+            break;
+        case "--write-through":
+            isWriteThrough = true;
             break;
         case "--verbose":
             isVerbose = true;
@@ -45,6 +48,7 @@ var runs = Enumerable.Range(0, lanes).Select(lane => Lane.RunAsync(new HandoverO
     Image = isFile ? Path.Combine(folder, $"image{lane}.qcow2") : $"rbd:rbd/image{lane}:id=paddock:conf={cluster}",
     Program = program,
     StoppedKeepsIt = isFile,
+    WriteThrough = isWriteThrough,
     Report = isVerbose ? line => Console.WriteLine($"{watch.Elapsed.TotalSeconds:0}s {line}") : null,
 })).ToArray();
 var results = new List<LaneResult>();

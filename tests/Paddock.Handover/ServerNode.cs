@@ -33,7 +33,7 @@ internal sealed class ServerNode(HandoverOptions options, int number) : IAsyncDi
         [
             .. options.Program.Skip(1), "serve", options.Image, "--standby", "--node", Text(number), "--nvme", $"127.0.0.1:{Port}",
             "--nqn", Lane.Nqn, "--control", _control, "--port-file", _ports, "--log-file", Log, "--drain-timeout", "5",
-            "--exit-with-parent",
+            "--exit-with-parent", .. options.WriteThrough ? (string[])["--write-through"] : [],
         ];
         var start = new ProcessStartInfo(options.Program[0], words) { RedirectStandardOutput = true, RedirectStandardError = true };
         _process = Process.Start(start)!;

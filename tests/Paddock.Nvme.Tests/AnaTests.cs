@@ -188,6 +188,28 @@ public class AnaTests
     }
 
     [Fact]
+    public async Task Prepared_state_lets_hosts_look_at_the_zones_before_it_is_reported()
+    {
+        var group = new AnaGroup(1, AnaState.Optimized);
+        await using var bench = await Bench.StartAsync(group: group);
+        group.SetState(AnaState.Inaccessible);
+        using var admin = Connect(bench);
+        using var io = OpenQueue(bench, admin);
+        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: (1 << 8) | (1 << 11));
+        admin.Post(AdminOpcode.AsyncEventRequest);
+        var prepared = group.PrepareAsync(AnaState.Optimized, TimeSpan.FromMinutes(1));
+        Assert.Equal(2u | (0x04u << 16), (uint)admin.Next().Result);
+        Assert.Equal(NvmeStatus.Success, io.Run(Entry(Opcode.Flush, 1)).Status);
+        Assert.Equal(AnaState.Inaccessible, AnaLog.Read(admin.Log(AnaLogId, 64).Data)![0].State);
+        Assert.False(prepared.IsCompleted);
+
+        Assert.Equal(1u, ReadUInt32LittleEndian(admin.Log(0x04, 4096).Data));
+        await prepared;
+        group.SetState(AnaState.Optimized);
+        Assert.Equal(AnaState.Optimized, AnaLog.Read(admin.Log(AnaLogId, 64).Data)![0].State);
+    }
+
+    [Fact]
     public async Task Announcement_does_not_wait_for_hosts_that_do_not_follow_states()
     {
         var group = new AnaGroup(1, AnaState.Optimized);
@@ -251,6 +273,27 @@ public class AnaTests
         Assert.Null(AnaLog.Read(page.AsSpan(0, length)));
         page[32] = 9;
         Assert.Null(AnaLog.Read(page));
+    }
+
+    [Fact]
+    public void Random_log_is_read_or_rejected()
+    {
+        var random = new Random(TestSeed.Next());
+        for (int i = 0; i < 20_000; i++)
+        {
+            byte[] page = AnaLog.Build(
+                [new AnaGroupDescriptor(1, AnaState.Optimized, 1, [1, 2]), new AnaGroupDescriptor(2, AnaState.Change, 3, [])]);
+            for (int changes = random.Next(1, 8); changes > 0; changes--)
+            {
+                page[random.Next(page.Length)] = (byte)random.Next(256);
+            }
+
+            if (AnaLog.Read(page.AsSpan(0, random.Next(page.Length + 1))) is { } groups)
+            {
+                Assert.All(groups, g => Assert.True(Enum.IsDefined(g.State)));
+                Assert.InRange(groups.Sum(g => g.Size), 0, page.Length - AnaLog.HeaderSize);
+            }
+        }
     }
 
     private static NvmeNamespace Copy(Bench bench, uint id, AnaGroup group)

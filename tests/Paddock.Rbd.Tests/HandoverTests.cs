@@ -5,7 +5,7 @@ namespace Paddock.Rbd.Tests;
 /// <summary>A few of the hand-overs of tests/handover/run: two servers of one image, and a client that verifies.</summary>
 public sealed class HandoverTests(CephCluster cluster)
 {
-    private const int Count = 3;
+    private const int Count = 4;
 
     [Fact]
     public async Task Handed_over_image_keeps_flushed_data_and_has_no_append_twice()

@@ -27,6 +27,19 @@ internal sealed class CrashPair
     /// <summary>The data file's disk; null: there is none.</summary>
     public CrashStorage? Data { get; }
 
+    /// <summary>Whether zeroes take no space on them, as in a Ceph cluster.</summary>
+    public bool IsThin
+    {
+        set
+        {
+            Image.IsThin = value;
+            if (Data is not null)
+            {
+                Data.IsThin = value;
+            }
+        }
+    }
+
     /// <summary>Changes of both disks so far; identifies a moment.</summary>
     public int Position => Image.Log.Count + (Data?.Log.Count ?? 0);
 

@@ -47,6 +47,7 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
         Recipe = Random.Next(6) == 0 ? Recipe.Encrypted(Random) : Recipe;
         Trace(Recipe.ToString());
         Disks = new CrashPair(await Recipe.BuildAsync(), null, Seed);
+        Disks.IsThin = Random.Next(2) == 0;
         Timeline = new Timeline(() => Disks.Position);
         Device = await Recipe.OpenAsync(Disks.Image);
         long length = Recipe.Create.Size;

@@ -7,7 +7,7 @@ namespace Paddock.Testing;
 /// request or flush (<see cref="CutAtRequest"/>, <see cref="CutAtSync"/>), fail requests at random, and hold requests so that they complete
 /// in another order. All choices come from seeds. Not thread-safe: a simulation has one thread.
 /// </summary>
-public sealed class CrashStorage : IStorage
+public sealed class CrashStorage : IStorage, IThinStorage
 {
     private readonly PagedStorage _live;
     private readonly Random? _faults;
@@ -45,6 +45,9 @@ public sealed class CrashStorage : IStorage
 
     /// <summary>Modifying request that fails, counted from 1 over writes, write-zeroes and flushes; 0: none.</summary>
     public int FailChange { get; set; }
+
+    /// <inheritdoc/>
+    public bool IsThin { get; set; }
 
     /// <summary>Number of modifying requests so far.</summary>
     public int Changes { get; private set; }

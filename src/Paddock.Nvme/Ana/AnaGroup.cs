@@ -1,3 +1,4 @@
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Ana;
@@ -100,6 +101,39 @@ internal sealed class AnaGroup
     }
 
     /// <summary>
+    /// Lets commands run before a state with access is reported, has hosts look at the zoned namespaces again, and completes when they have
+    /// done so, or at the limit.
+    /// </summary>
+    /// <remarks>
+    /// Linux reads the zones of a path when it connects, or when a namespace has changed. It could not on a path without access, and zone
+    /// management would fail there: with this it does before it uses the path.
+    /// </remarks>
+    /// <param name="state">The state; <see cref="SetState"/> reports it.</param>
+    /// <param name="limit">How long to wait at most.</param>
+    public async Task PrepareAsync(AnaState state, TimeSpan limit)
+    {
+        lock (_lock)
+        {
+            _effective = _state == AnaState.PersistentLoss ? _state : state;
+        }
+
+        Controller[] hosts = [.. Subsystems().SelectMany(static s => s.Controllers()).Where(static c => c.Events.FollowsAccess)];
+        foreach (var subsystem in hosts.Select(static c => c.Subsystem).Distinct())
+        {
+            foreach (var ns in subsystem.Namespaces.Where(ns => ns.AnaGroup == this && ns.Zones is not null))
+            {
+                subsystem.TellChanged(ns);
+            }
+        }
+
+        long started = TimeProvider.System.GetTimestamp();
+        while (TimeProvider.System.GetElapsedTime(started) < limit && Array.Exists(hosts, static c => IsLooking(c)))
+        {
+            await Task.Delay(PollPause, TimeProvider.System);
+        }
+    }
+
+    /// <summary>
     /// The server has lost the image, or could not flush it before it gave it away: writes that it had acknowledged may be lost. The state
     /// becomes <see cref="AnaState.Inaccessible"/>. To be called before another server can open the image, where that is possible: hosts
     /// that find a server inaccessible without this may take its writes for durable.
@@ -121,6 +155,9 @@ internal sealed class AnaGroup
             _changes++;
         }
     }
+
+    private static bool IsLooking(Controller host)
+        => host.Events.OwesNamespaces || host.SilentMilliseconds < QuietPolls * PollPause.TotalMilliseconds;
 
     private void Change(AnaState state, bool isEffective)
     {

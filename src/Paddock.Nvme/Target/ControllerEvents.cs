@@ -25,6 +25,7 @@ internal sealed class ControllerEvents
     private const byte Error = 0, ErrorLog = 0x01;
     private const byte Notice = 2, NamespaceAttribute = 0x00, ZoneDescriptor = 0xEF, ChangedNamespaceLog = 0x04, ChangedZoneLog = 0xBF;
     private const ulong TelemetryChanged = Notice | (0x02u << 8) | (0x08u << 16), TemperatureExceeded = 1 | (0x01u << 8) | (0x02u << 16),
+        NamespaceChange = Notice | (NamespaceAttribute << 8) | ((ulong)ChangedNamespaceLog << 16),
         AccessState = Notice | (0x03u << 8) | ((ulong)AnaLog.Id << 16);
     private const int TemperatureBit = 1, NamespaceBit = 8, TelemetryBit = 10, AccessBit = 11, ZoneBit = 27;
     private const int MaxChangedZones = 511, MaxChangedNamespaces = 1024;
@@ -139,7 +140,7 @@ internal sealed class ControllerEvents
 
         if ((Wanted & (1u << NamespaceBit)) != 0)
         {
-            Tell(Notice | (NamespaceAttribute << 8) | ((ulong)ChangedNamespaceLog << 16));
+            Tell(NamespaceChange);
         }
     }
 
@@ -199,16 +200,10 @@ internal sealed class ControllerEvents
     public bool FollowsAccess => (Wanted & (1u << AccessBit)) != 0;
 
     /// <summary>Whether the host has not read the ANA log since the latest change.</summary>
-    public bool OwesAccess
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _told.Contains(AccessState);
-            }
-        }
-    }
+    public bool OwesAccess => Owes(AccessState);
+
+    /// <summary>Whether the host has not read the Changed Namespace List log since the latest change.</summary>
+    public bool OwesNamespaces => Owes(NamespaceChange);
 
     /// <summary>The ANA log has been read.</summary>
     public void ForgetAccess() => Forget(AccessState);
@@ -232,7 +227,7 @@ internal sealed class ControllerEvents
             if (forget)
             {
                 _namespaces.Clear();
-                _told.Remove(Notice | (NamespaceAttribute << 8) | ((ulong)ChangedNamespaceLog << 16));
+                _told.Remove(NamespaceChange);
             }
         }
 
@@ -265,6 +260,14 @@ internal sealed class ControllerEvents
         }
 
         return page;
+    }
+
+    private bool Owes(ulong told)
+    {
+        lock (_lock)
+        {
+            return _told.Contains(told);
+        }
     }
 
     private void Forget(ulong told)

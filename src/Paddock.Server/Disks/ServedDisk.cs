@@ -223,7 +223,7 @@ internal sealed class ServedDisk
     private static OpenSettings SettingsOf(ServedImage settings, RequestCounters written) => new()
     {
         ReadOnly = settings.ReadOnly, Format = settings.Format, Over = storage => new CountingStorage(storage, written),
-        KeepFreedSpace = KeepFreedSpace, Passphrase = settings.ReadPassphrase(),
+        KeepFreedSpace = KeepFreedSpace, Passphrase = settings.ReadPassphrase(), Cache = settings.CacheMode,
     };
 
     /// <summary>An image that a command uses.</summary>

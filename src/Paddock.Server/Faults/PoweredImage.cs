@@ -91,7 +91,7 @@ internal sealed class PoweredImage : IAsyncDisposable
         var settings = new OpenSettings
         {
             ReadOnly = false, Format = image.Format, Storage = storage, StorageFacts = file, KeepFreedSpace = ServedDisk.KeepFreedSpace,
-            Passphrase = image.ReadPassphrase(),
+            Passphrase = image.ReadPassphrase(), Cache = image.CacheMode,
         };
         return opener.OpenAsync(image.Path, settings);
     }

@@ -60,10 +60,14 @@ internal interface IListener : IAsyncDisposable
     void Resized(ServedDisk disk);
 
     /// <summary>
-    /// Announces that a disk is about to be handed over, and completes when the clients that can wait for another server have stopped
-    /// sending requests, or at the limit. Requests run as before meanwhile.
+    /// Announces a state before <see cref="Show"/>, and completes when clients are prepared, or at the limit. Requests run meanwhile.
     /// </summary>
-    Task AnnounceAsync(ServedDisk disk, TimeSpan limit);
+    /// <param name="disk">The disk.</param>
+    /// <param name="state">
+    /// Standby: clients that can wait for another server stop sending requests. Active: clients may look at the disk before they use it.
+    /// </param>
+    /// <param name="limit">How long it may take.</param>
+    Task AnnounceAsync(ServedDisk disk, DiskState state, TimeSpan limit);
 
     /// <summary>
     /// Shows clients whether this server serves the data of a disk; called before requests fail, and after they succeed again.

@@ -155,7 +155,7 @@ internal sealed class NbdListener : IListener
     }
 
     /// <inheritdoc/>
-    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit) => Task.CompletedTask;
+    public Task AnnounceAsync(ServedDisk disk, DiskState state, TimeSpan limit) => Task.CompletedTask;
 
     /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state)

@@ -102,7 +102,7 @@ internal sealed class NvmeListener : INvmeListener
     }
 
     /// <inheritdoc/>
-    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit) => Subsystems.AnnounceAsync(disk, limit);
+    public Task AnnounceAsync(ServedDisk disk, DiskState state, TimeSpan limit) => Subsystems.AnnounceAsync(disk, state, limit);
 
     /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state) => Subsystems.Show(disk, state);

@@ -122,8 +122,10 @@ internal sealed class NvmeSubsystems
     }
 
     /// <inheritdoc cref="IListener.AnnounceAsync"/>
-    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit)
-        => _groups.TryGetValue(disk, out var group) ? group.AnnounceAsync(AnaState.Inaccessible, limit) : Task.CompletedTask;
+    public Task AnnounceAsync(ServedDisk disk, DiskState state, TimeSpan limit)
+        => !_groups.TryGetValue(disk, out var group) ? Task.CompletedTask
+            : state == DiskState.Active ? group.PrepareAsync(AnaState.Optimized, limit)
+            : group.AnnounceAsync(AnaState.Inaccessible, limit);
 
     /// <inheritdoc cref="IListener.Show"/>
     public void Show(ServedDisk disk, DiskState state)

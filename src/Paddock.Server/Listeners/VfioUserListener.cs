@@ -128,7 +128,7 @@ internal sealed class VfioUserListener : INvmeListener
     public void Resized(ServedDisk disk) => Subsystems.Resized(disk);
 
     /// <inheritdoc/>
-    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit) => Subsystems.AnnounceAsync(disk, limit);
+    public Task AnnounceAsync(ServedDisk disk, DiskState state, TimeSpan limit) => Subsystems.AnnounceAsync(disk, state, limit);
 
     /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state) => Subsystems.Show(disk, state);

@@ -122,7 +122,7 @@ internal sealed class VhostUserListener : IListener
     public string? CannotResize(ServedDisk disk, long length) => null;
 
     /// <inheritdoc/>
-    public Task AnnounceAsync(ServedDisk disk, TimeSpan limit) => Task.CompletedTask;
+    public Task AnnounceAsync(ServedDisk disk, DiskState state, TimeSpan limit) => Task.CompletedTask;
 
     /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state)

@@ -3,6 +3,7 @@ using System.Globalization;
 using Paddock.Block;
 using Paddock.Block.Concurrency;
 using Paddock.Images;
+using Paddock.Rbd;
 using Paddock.Server.Disks;
 using Paddock.Server.Listeners;
 
@@ -18,6 +19,8 @@ namespace Paddock.Server.Standby;
 /// </remarks>
 internal sealed class DiskOwnership
 {
+    private static readonly TimeSpan Seen = TimeSpan.FromMilliseconds(300), CourtesyPause = TimeSpan.FromMilliseconds(100);
+
     private static readonly TimeSpan BusyPause = TimeSpan.FromMilliseconds(20), FailurePause = TimeSpan.FromSeconds(1);
 
     // for clients that read about the hand-over; requests are served meanwhile
@@ -154,7 +157,7 @@ internal sealed class DiskOwnership
         try
         {
             var notice = Left() < NoticeLimit ? Left() : NoticeLimit;
-            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, notice)));
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Standby, notice)));
             Announce(DiskState.Standby);
 
             // a request that a rule holds would reach the disk after the next take-over
@@ -290,12 +293,6 @@ internal sealed class DiskOwnership
     // returns when the disk is active, or to begin again after a failure
     private async Task TakeOverAsync()
     {
-        var courtesy = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), _notBefore);
-        if (courtesy > TimeSpan.Zero)
-        {
-            await Task.Delay(courtesy, _stopping.Token);
-        }
-
         ImageNode? image = null;
         try
         {
@@ -303,7 +300,7 @@ internal sealed class DiskOwnership
             _turn = turn;
             while (image is null)
             {
-                await turn.WaitAsync(_stopping.Token);
+                await WaitAsync(turn);
                 long start = Stopwatch.GetTimestamp();
                 image = await TryOpenAsync();
                 if (image is not null)
@@ -327,6 +324,29 @@ internal sealed class DiskOwnership
         finally
         {
             _turn = null;
+        }
+    }
+
+    // after a hand-over, others go first: until one of them has had the image, or for some time
+    private async Task WaitAsync(ImageTurn turn)
+    {
+        bool isFile = !RbdTarget.IsName(_disk.Settings.Path);
+        while (true)
+        {
+            var waiting = turn.WaitAsync(_stopping.Token);
+            await Task.WhenAny(waiting, Task.Delay(Seen, _stopping.Token));
+            if (!waiting.IsCompleted && (isFile || turn.Owner is not null))
+            {
+                _notBefore = 0;
+            }
+
+            await waiting;
+            if (Stopwatch.GetTimestamp() >= _notBefore)
+            {
+                return;
+            }
+
+            await Task.Delay(CourtesyPause, _stopping.Token);
         }
     }
 
@@ -358,6 +378,7 @@ internal sealed class DiskOwnership
                 listener.Resized(_disk);
             }
 
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Active, NoticeLimit)));
             Announce();
             _log.Write(
                 "taken over", ("image", _disk.Settings.Path), ("bytes", _disk.Device.Length.ToString(CultureInfo.InvariantCulture)),

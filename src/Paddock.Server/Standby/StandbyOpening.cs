@@ -66,8 +66,13 @@ internal static class StandbyOpening
             ReadOnly = true, ForceShare = true, Format = image.Format, Passphrase = image.ReadPassphrase(),
         };
         await using var node = await opener.OpenAsync(image.Path, settings);
-        return image.Format is null && node.Driver == FormatProbe.Raw
-            ? throw Guess(image)
-            : UnownedDevice.For(node.Device, $"'{name}' is on standby: another server owns the image");
+        if (image.Format is null && node.Driver == FormatProbe.Raw)
+        {
+            throw Guess(image);
+        }
+
+        // copies nothing by itself, as the image that is taken over
+        var device = image.WriteThrough ? new CacheDevice(CheckedDevice.Unwrap(node.Device)) : node.Device;
+        return UnownedDevice.For(device, $"'{name}' is on standby: another server owns the image");
     }
 }

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Concurrency;
 using Paddock.Rbd;
 
 namespace Paddock.Sim.Ceph;
@@ -7,13 +8,13 @@ namespace Paddock.Sim.Ceph;
 /// <param name="client">The client; it has the lock.</param>
 /// <param name="lease">Its lease; owned.</param>
 /// <param name="random">Source of all random choices.</param>
-internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Random random) : IStorage, ILeasedStorage
+internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Random random) : IStorage, ILeasedStorage, IThinStorage
 {
     private const int GrowthObjects = 16;
 
     private readonly FlushFailure _failure = new("rbd");
     private readonly ClusterImage _image = new(client, random);
-    private readonly SemaphoreSlim _growth = new(1, 1);
+    private readonly AsyncMutex _growth = new();
 
     /// <inheritdoc/>
     public string Name => "rbd";
@@ -29,6 +30,9 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
 
     /// <inheritdoc/>
     public int PreferredAlignment => 1;
+
+    /// <inheritdoc/>
+    public bool IsThin => true;
 
     /// <inheritdoc/>
     public Task Lost => client.Loss.Lost;
@@ -112,7 +116,7 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {
         ThrowIfFailed();
-        await _growth.WaitAsync(cancellationToken);
+        await _growth.AcquireAsync(cancellationToken);
         try
         {
             if (length < Length)
@@ -144,7 +148,6 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        _growth.Dispose();
         await lease.DisposeAsync();
         if (client.Loss.Reason is null)
         {
@@ -159,7 +162,7 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
             return;
         }
 
-        await _growth.WaitAsync();
+        await _growth.AcquireAsync();
         try
         {
             if (end > Length)

@@ -2,10 +2,11 @@ namespace Paddock.Sim.Ceph;
 
 /// <summary>What happens to servers: each at a random step of its process, and often to two at once.</summary>
 /// <param name="time">Time of the simulation.</param>
+/// <param name="cluster">The cluster.</param>
 /// <param name="random">Source of all random choices.</param>
 /// <param name="start">Starts a server.</param>
 /// <param name="trace">Records what happens.</param>
-internal sealed class HandoverFaults(VirtualTime time, Random random, Action start, Action<string> trace)
+internal sealed class HandoverFaults(VirtualTime time, SimCluster cluster, Random random, Action start, Action<string> trace)
 {
     /// <summary>Something happens to the owner, or to those that wait.</summary>
     /// <param name="servers">All servers, dead ones too.</param>
@@ -16,8 +17,11 @@ internal sealed class HandoverFaults(VirtualTime time, Random random, Action sta
         var other = others.Length == 0 ? null : others[random.Next(others.Length)];
         if (owner is not null)
         {
-            switch (random.Next(10))
+            switch (random.Next(11))
             {
+                case 10:
+                    At(owner, "loses its lock by hand", cluster.Rob);
+                    break;
                 case < 3:
                     At(owner, "hands over", owner.HandOver);
                     break;

@@ -178,7 +178,7 @@ internal sealed class HandoverRun(int seed, SimOptions options, bool zoned)
 
         var load = new TaskCompletionSource();
         _clients.Run(() => Watch(RunLoadAsync(load)));
-        var faults = new HandoverFaults(_time, Random, StartServer, line => Trace($"{Seconds}: {line}"));
+        var faults = new HandoverFaults(_time, Cluster, Random, StartServer, line => Trace($"{Seconds}: {line}"));
         int target = Math.Max(2, Options.Ops / 4);
         while (Cuts < target)
         {

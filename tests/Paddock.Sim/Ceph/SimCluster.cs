@@ -117,6 +117,16 @@ internal sealed class SimCluster
         return isOwner;
     }
 
+    /// <summary>Somebody removes the lock by hand, as <c>rbd lock rm</c> does: its client is put on the blocklist first.</summary>
+    public void Rob()
+    {
+        if (Owner != 0)
+        {
+            Learn(HeaderOsd, Block(Owner));
+            Owner = 0;
+        }
+    }
+
     /// <summary>A client opens the image: it watches the header.</summary>
     public void Open(ClusterClient client) => _opened[client.Id] = client;
 
