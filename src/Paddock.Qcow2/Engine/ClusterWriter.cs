@@ -18,7 +18,7 @@ internal sealed class ClusterWriter(
     public ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
     {
         session.EnsureWritable(offset, bytes.Length);
-        if (!session.IsOpen || flags != WriteFlags.None || bytes.Length == 0)
+        if (!session.IsReady || flags != WriteFlags.None || bytes.Length == 0)
         {
             return WriteAnyAsync(offset, bytes, flags, cancellationToken);
         }
@@ -100,9 +100,9 @@ internal sealed class ClusterWriter(
     private async ValueTask WriteAnyAsync(
         GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
     {
-        if (!session.IsOpen)
+        if (!session.IsReady)
         {
-            await session.StartAsync();
+            await session.StartChangeAsync();
         }
 
         if (bytes.Length > 0)
