@@ -1,11 +1,8 @@
-using System.Runtime.Versioning;
-
 namespace Paddock.Posix;
 
 /// <summary>
 /// A clock that never goes back and counts the time in which the process, or the whole machine, was suspended: what a lease is judged by.
 /// </summary>
-[SupportedOSPlatform("linux")]
 internal sealed class BootClock : TimeProvider
 {
     // CLOCK_BOOTTIME
@@ -17,8 +14,8 @@ internal sealed class BootClock : TimeProvider
     {
     }
 
-    /// <summary>The clock.</summary>
-    public static BootClock Instance { get; } = new();
+    /// <summary>The clock; where the system has none, the system's usual one.</summary>
+    public static TimeProvider Instance { get; } = OperatingSystem.IsLinux() ? new BootClock() : System;
 
     /// <inheritdoc/>
     public override long TimestampFrequency => Second;

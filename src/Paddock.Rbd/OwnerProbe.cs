@@ -55,7 +55,8 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
         long now = clock.GetTimestamp();
         if (reply?.Answered.Contains(owner.ClientId) != true)
         {
-            _settled = now + Settling;
+            // without its watch, the object was removed: the image is being closed
+            _settled = _isWatchLost ? _settled : now + Settling;
             return OwnerSign.Unclear;
         }
 

@@ -94,7 +94,7 @@ internal sealed class RbdLease : IAsyncDisposable
             }
 
             var (_, before) = await _object.ReadAsync();
-            _hasRecord = await _object.WriteAsync(_self.Id) >= 0 && await WatchAsync();
+            await WriteRecordAsync();
 
             // its owner has not closed the image, and its confirmations end with the write
             if (isTakenOver || (before.Owner != 0 && before.Owner != _self.Id))
@@ -157,6 +157,16 @@ internal sealed class RbdLease : IAsyncDisposable
         }
 
         _object.Dispose();
+    }
+
+    // a record that nobody can ask about would only delay the next owner
+    private async Task WriteRecordAsync()
+    {
+        if (await _object.WriteAsync(_self.Id) >= 0)
+        {
+            _hasRecord = await WatchAsync();
+            _ = _hasRecord ? 0 : await _object.RemoveAsync();
+        }
     }
 
     private static long Nanoseconds(TimeSpan time) => (long)time.TotalNanoseconds;

@@ -142,7 +142,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
         }
 
         _failure.ThrowIfFailed();
-        await _growth.AcquireAsync(cancellationToken);
+        await _growth.AcquireUntilAsync(cancellationToken);
         try
         {
             _hasChanged = true;
@@ -202,7 +202,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
             return;
         }
 
-        await _growth.AcquireAsync(cancellationToken);
+        await _growth.AcquireUntilAsync(cancellationToken);
         try
         {
             if (end > Length)

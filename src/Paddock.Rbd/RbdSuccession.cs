@@ -25,13 +25,15 @@ internal sealed class RbdSuccession : IAsyncDisposable
     // more are needed of an owner that has never answered here: the cluster may have been disturbed just before
     private const int SignsOfDeath = 2, SignsOfDeathAtFirst = 4;
 
+    private static readonly TimeSpan LockPeriod = TimeSpan.FromSeconds(2);
+
     private readonly IOwnerObject _object;
     private readonly OwnerProbe _probe;
     private readonly IContestedLock _lock;
     private readonly TimeProvider _clock;
-    private bool _hasAnswered;
+    private bool _hasAnswered, _isAnswering;
     private int _silent;
-    private long _doubted;
+    private long _doubted, _lockRead;
 
     /// <param name="exclusive">The lock; owned.</param>
     /// <param name="owner">The object of the image's owner; owned.</param>
@@ -59,7 +61,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
         var state = await JudgeAsync();
         if (state == SuccessionState.Free)
         {
-            (_silent, Owner) = (0, null);
+            (_silent, _isAnswering, Owner) = (0, false, null);
         }
 
         return state;
@@ -86,24 +88,17 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
     private async Task<SuccessionState> JudgeAsync()
     {
-        long client = (await _lock.ReadHolderAsync()).Client;
-        if (client == 0)
+        // an owner that answers has the lock, mostly: when it closes the image, it stops answering first
+        bool isRead = !_isAnswering || _clock.GetTimestamp() - _lockRead > LockPeriod.TotalNanoseconds;
+        if (isRead && await IsFreeAsync())
         {
             return SuccessionState.Free;
         }
 
-        if (Owner?.Id != client)
-        {
-            (_silent, _doubted, _hasAnswered) = (0, 0, false);
-            Owner = await _lock.FindOwnerAsync();
-        }
-
-        if (Owner is not { } owner)
-        {
-            return SuccessionState.Free;
-        }
-
-        switch (await _probe.AskAsync(owner.Id))
+        var owner = Owner!;
+        var sign = await _probe.AskAsync(owner.Id);
+        _isAnswering = sign == OwnerSign.Answered;
+        switch (sign)
         {
             case OwnerSign.Silent when ++_silent >= (_hasAnswered ? SignsOfDeath : SignsOfDeathAtFirst):
                 return await FenceAsync(owner) ? SuccessionState.Free : SuccessionState.Owned;
@@ -111,7 +106,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
                 // written once: if it is there at the end, the lease was not renewed since
                 await (_silent == 1 ? DoubtAsync(owner) : Task.CompletedTask);
                 return SuccessionState.Suspected;
-            case OwnerSign.NoLease:
+            case OwnerSign.NoLease when isRead:
                 // the cluster's own judgement, after its timeout for watches; whoever opens the image then breaks the lock
                 _silent = 0;
                 return await _lock.IsAliveAsync(owner) ? SuccessionState.Owned : SuccessionState.Free;
@@ -122,6 +117,19 @@ internal sealed class RbdSuccession : IAsyncDisposable
                 _silent = 0;
                 return SuccessionState.Owned;
         }
+    }
+
+    private async Task<bool> IsFreeAsync()
+    {
+        _lockRead = _clock.GetTimestamp();
+        long client = (await _lock.ReadHolderAsync()).Client;
+        if (client != 0 && Owner?.Id != client)
+        {
+            (_silent, _doubted, _hasAnswered) = (0, 0, false);
+            Owner = await _lock.FindOwnerAsync();
+        }
+
+        return client == 0 || Owner is null;
     }
 
     // from here on the owner, if it runs after all, cannot prolong its lease without removing the doubt

@@ -27,8 +27,8 @@ public class ConcurrencyTests
         var mutex = new AsyncMutex();
         await mutex.AcquireAsync();
         using var cancel = new CancellationTokenSource();
-        var first = mutex.AcquireAsync(cancel.Token).AsTask();
-        var second = mutex.AcquireAsync(CancellationToken.None).AsTask();
+        var first = mutex.AcquireUntilAsync(cancel.Token).AsTask();
+        var second = mutex.AcquireUntilAsync(CancellationToken.None).AsTask();
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
         mutex.Release();

@@ -39,7 +39,7 @@ public static class Lane
     internal const string Nqn = "nqn.2026-01.io.paddock:handover";
 
     private const int Zone = 1 << 20, Conventional = 3, Sequential = 10;
-    private const int Kinds = 4, LeastLoad = 100, MostLoad = 700, MostStop = 4000, MostHandover = 120;
+    private const int MinThreads = 64, Kinds = 4, LeastLoad = 100, MostLoad = 700, MostStop = 4000, MostHandover = 120;
 
     private static readonly TimeSpan StaleTime = TimeSpan.FromMilliseconds(500);
 
@@ -48,6 +48,9 @@ public static class Lane
     public static async Task<LaneResult> RunAsync(HandoverOptions options)
     {
         Directory.CreateDirectory(options.Folder);
+
+        // a server that is stopped holds the threads that have connected to it
+        ThreadPool.SetMinThreads(MinThreads, MinThreads);
         await CreateAsync(options);
         await using var one = new ServerNode(options, 1);
         await using var two = new ServerNode(options, 2);

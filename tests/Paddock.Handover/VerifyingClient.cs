@@ -11,7 +11,7 @@ internal sealed class VerifyingClient : IAsyncDisposable
 {
     private const int Writers = 6, AppendShare = 60, ResetShare = 2;
 
-    private static readonly TimeSpan AnswerLimit = TimeSpan.FromMilliseconds(700), ProbeLimit = TimeSpan.FromMilliseconds(700),
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromMilliseconds(700), ProbeLimit = TimeSpan.FromSeconds(2),
         VerifyLimit = TimeSpan.FromSeconds(30), FlushPause = TimeSpan.FromMilliseconds(30), ProbePause = TimeSpan.FromMilliseconds(20);
 
     private readonly HandoverOptions _options;
@@ -167,7 +167,7 @@ internal sealed class VerifyingClient : IAsyncDisposable
         Connection? before = null;
         while (true)
         {
-            var connection = await FindAsync(before);
+            var connection = await FindAsync();
             try
             {
                 await VerifyAsync(connection, before).WaitAsync(VerifyLimit);
@@ -199,26 +199,44 @@ internal sealed class VerifyingClient : IAsyncDisposable
 
     private static bool IsLoss(Exception e) => e is BlockException or IOException or TimeoutException or OperationCanceledException;
 
-    // the server that answers first, beginning with another one than before
-    private async Task<Connection> FindAsync(Connection? before)
+    // the server that answers first
+    private async Task<Connection> FindAsync()
     {
-        var limit = Stopwatch.StartNew();
-        for (int i = before is null ? 0 : _nodes.ToList().IndexOf(before.Node) + 1; ; i++)
+        var found = new TaskCompletionSource<Connection>(TaskCreationOptions.RunContinuationsAsynchronously);
+        foreach (var node in _nodes)
+        {
+            _ = ProbeAsync(node, found);
+        }
+
+        try
+        {
+            return await found.Task.WaitAsync(_options.Patience);
+        }
+        catch (TimeoutException)
+        {
+            // ends the probes
+            found.TrySetCanceled();
+            throw new HandoverException($"no server serves the image for {_options.Patience.TotalSeconds:0} s");
+        }
+    }
+
+    private async Task ProbeAsync(ServerNode node, TaskCompletionSource<Connection> found)
+    {
+        while (!found.Task.IsCompleted)
         {
             long sent = Stopwatch.GetTimestamp();
             try
             {
-                var connection = await Connection.OpenAsync(_nodes[i % _nodes.Count], ProbeLimit);
+                var connection = await Connection.OpenAsync(node, ProbeLimit);
                 Answered(sent, connection);
-                return connection;
-            }
-            catch (Exception e) when (e is not HandoverException)
-            {
-                if (limit.Elapsed > _options.Patience)
+                if (!found.TrySetResult(connection))
                 {
-                    throw new HandoverException($"no server serves the image for {limit.Elapsed.TotalSeconds:0} s: {e.Message}");
+                    connection.Close();
                 }
-
+            }
+            catch (Exception)
+            {
+                // dead, stopped, or on standby
                 await Task.Delay(ProbePause);
             }
         }

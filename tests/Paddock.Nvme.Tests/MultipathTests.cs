@@ -1,6 +1,5 @@
 using Paddock.Block;
 using Paddock.Nvme.Ana;
-using Paddock.Nvme.Wire;
 using Paddock.Testing.Protocols;
 using Paddock.Testing.Protocols.Nvme;
 

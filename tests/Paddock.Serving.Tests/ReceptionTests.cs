@@ -112,13 +112,13 @@ public sealed class ReceptionTests : IAsyncDisposable
         var discarded = new List<Client>();
         var reception = _reception = new(
             3, WhenFull.Refuse, line => new Client(line, _ => { }),
-            c => throw new OutOfMemoryException("no thread"), discarded.Add);
+            c => throw new InsufficientMemoryException("no thread"), discarded.Add);
         _reception.Listen(new MemoryStream(), _coming.Reader.ReadAsync);
         var line = new Line(ClientTrust.Stranger, 0);
         _coming.Writer.TryWrite(line);
         await line.Closed.Task.WaitAsync(TimeSpan.FromSeconds(60));
         var another = new Line(ClientTrust.Stranger, 0);
-        Assert.Throws<OutOfMemoryException>(() => reception.Take(another));
+        Assert.Throws<InsufficientMemoryException>(() => reception.Take(another));
         Assert.Equal(2, discarded.Count);
         await reception.StopAsync(TimeSpan.Zero);
         reception.Take(new Line(ClientTrust.Stranger, 0));

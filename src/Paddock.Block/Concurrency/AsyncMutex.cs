@@ -28,7 +28,7 @@ internal sealed class AsyncMutex
     /// <inheritdoc cref="AcquireAsync()"/>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">The wait was cancelled; the caller does not hold the mutex.</exception>
-    public async ValueTask AcquireAsync(CancellationToken cancellationToken)
+    public async ValueTask AcquireUntilAsync(CancellationToken cancellationToken)
     {
         TaskCompletionSource waiter;
         lock (_lock)

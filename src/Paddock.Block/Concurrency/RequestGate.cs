@@ -61,11 +61,18 @@ internal sealed class RequestGate
     /// <summary>
     /// Closes the gate; completes when no request is inside. One caller at a time; each must <see cref="Open"/> it again.
     /// </summary>
+    public async ValueTask CloseAsync()
+    {
+        await _closing.AcquireAsync();
+        await Shut().Empty.Task;
+    }
+
+    /// <inheritdoc cref="CloseAsync"/>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">The wait was cancelled; the gate is open again.</exception>
-    public async ValueTask CloseAsync(CancellationToken cancellationToken = default)
+    public async ValueTask CloseUntilAsync(CancellationToken cancellationToken)
     {
-        await _closing.AcquireAsync(cancellationToken);
+        await _closing.AcquireUntilAsync(cancellationToken);
         try
         {
             await Shut().Empty.Task.WaitAsync(cancellationToken);

@@ -39,7 +39,7 @@ internal sealed class NamespaceClosing
     {
         try
         {
-            await _gate.CloseAsync(cancellationToken);
+            await _gate.CloseUntilAsync(cancellationToken);
         }
         catch (OperationCanceledException)
         {

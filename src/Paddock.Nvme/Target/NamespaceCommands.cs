@@ -89,7 +89,7 @@ internal static class NamespaceCommands
     {
         try
         {
-            await subsystem.Changes.AcquireAsync(command.WaitToken);
+            await subsystem.Changes.AcquireUntilAsync(command.WaitToken);
             return true;
         }
         catch (OperationCanceledException)

@@ -18,7 +18,7 @@ internal sealed class ClusterWriter(
     public ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
     {
         session.EnsureWritable(offset, bytes.Length);
-        if (!session.IsOpen || flags != WriteFlags.None || bytes.Length == 0)
+        if (!session.IsReady || flags != WriteFlags.None || bytes.Length == 0)
         {
             return WriteAnyAsync(offset, bytes, flags, cancellationToken);
         }
@@ -100,9 +100,9 @@ internal sealed class ClusterWriter(
     private async ValueTask WriteAnyAsync(
         GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
     {
-        if (!session.IsOpen)
+        if (!session.IsReady)
         {
-            await session.StartAsync();
+            await session.StartChangeAsync();
         }
 
         if (bytes.Length > 0)
@@ -177,7 +177,8 @@ internal sealed class ClusterWriter(
     }
 
     /// <returns>
-    /// Bytes written: all, or what comes before a cluster that only lacks subclusters. Those are filled in parallel, without this lock.
+    /// Bytes written: all, or what comes before a cluster that only lacks subclusters. Those are filled in parallel, without this lock; so
+    /// are clusters that another write has allocated meanwhile.
     /// </returns>
     private async ValueTask<int> WriteAllocatingAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
@@ -195,6 +196,11 @@ internal sealed class ClusterWriter(
             {
                 var mapping = await map.FindAsync(offset + done, bytes.Length - done, writes: true);
                 var part = bytes.Slice(done, (int)mapping.Length);
+                if (mapping.Writable && done + part.Length == bytes.Length)
+                {
+                    break;
+                }
+
                 if (IsReusable(mapping))
                 {
                     done += await WriteOwnAsync(mapping, offset + done, bytes[done..], cancellationToken);

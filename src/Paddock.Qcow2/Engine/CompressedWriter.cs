@@ -30,7 +30,7 @@ internal sealed class CompressedWriter(
             throw new BlockException(BlockError.NotSupported, "Compression and encryption not supported at the same time");
         }
 
-        await session.StartAsync();
+        await session.StartChangeAsync();
         if (_geometry.InCluster(offset) != 0
             || (_geometry.InCluster(data.Length) != 0 && offset.Value + data.Length != header.VirtualSize))
         {

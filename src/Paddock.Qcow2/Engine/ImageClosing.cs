@@ -42,7 +42,8 @@ internal static class ImageClosing
         {
             var lost = await TryStoreBitmapsAsync(parts);
             await parts.Order.RunAsync();
-            if (await parts.Shared.SettleAsync())
+            bool hadSpare = parts.Unreadable.FreeSpare();
+            if (await parts.Shared.SettleAsync() || hadSpare)
             {
                 await parts.Order.RunAsync();
             }

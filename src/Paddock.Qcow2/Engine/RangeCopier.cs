@@ -39,7 +39,7 @@ internal sealed class RangeCopier(
         }
 
         unreadable.ThrowIfIn(source, length);
-        await session.StartAsync();
+        await session.StartChangeAsync();
         bool overlaps = Math.Abs(source - target) < length;
         if (!CanShare || overlaps || _geometry.InCluster(source) != _geometry.InCluster(target))
         {

@@ -16,9 +16,15 @@ internal sealed class UnreadableRanges(
     IStorage storage, ImageHeader header, EngineLocks locks, FlushOrder order, ImageTables tables, BlocksHeader blocks,
     List<string> warnings) : IFlushStage
 {
+    private const int MaxAdded = 256;
+
     private readonly Lock _lock = new();
     private volatile RangeSet _now = RangeSet.Empty;
     private RangeSet _stored = RangeSet.Empty, _flushed = RangeSet.Empty;
+
+    // clusters for the next table, so that a flush finds a place on a full file system; the table before it is the next spare
+    private HostClusters _spare;
+    private long _spareBytes;
 
     /// <summary>Whether the image can keep ranges.</summary>
     public bool IsPossible => header.HasVersion3 && blocks.IsKnown;
@@ -82,6 +88,30 @@ internal sealed class UnreadableRanges(
                 BlockError.Unreadable,
                 $"bytes {range.Start} to {range.End - 1} of the disk were made unreadable: they must be written first");
         }
+    }
+
+    /// <summary>Whether a change of the disk must wait for <see cref="ReserveAsync"/>.</summary>
+    public bool NeedsSpare => HasAny && blocks.IsKnown && Volatile.Read(ref _spareBytes) < NextBytes();
+
+    /// <summary>
+    /// Takes the clusters of the table that a later flush stores, so that a full file system cannot keep accepted data from becoming
+    /// durable.
+    /// </summary>
+    /// <exception cref="BlockException">No space is left.</exception>
+    public ValueTask ReserveAsync() => locks.WithMetadataAsync(TakeSpareAsync);
+
+    /// <summary>Frees the clusters of the next table with the next flush: the image is about to be closed.</summary>
+    /// <returns>Whether there were any.</returns>
+    public bool FreeSpare()
+    {
+        bool had = _spare.Count > 0;
+        if (had)
+        {
+            tables.Free(_spare);
+            SetSpare(default);
+        }
+
+        return had;
     }
 
     /// <summary>Before a write that would divide a range when the image keeps no more of them.</summary>
@@ -161,24 +191,68 @@ internal sealed class UnreadableRanges(
         var old = blocks.Extension;
         bool isOurs = !_stored.IsEmpty;
         HostOffset offset = default;
+        bool hasSpare = false;
         if (!next.IsEmpty)
         {
-            offset = await tables.PlaceAsync(UnreadableTable.Build(next.Ranges));
+            var table = UnreadableTable.Build(next.Ranges);
+            hasSpare = table.Length <= _spareBytes;
+            offset = await (hasSpare ? tables.PlaceAtAsync(_spare, table) : tables.PlaceAsync(table));
             await order.WriteTablesAsync();
         }
 
         await order.BarrierAsync();
+        if (hasSpare)
+        {
+            long used = tables.ClustersOf(offset, UnreadableTable.SizeOf((uint)next.Ranges.Count)).Count;
+            if (used < _spare.Count)
+            {
+                tables.Free(new HostClusters(_spare.First + used, _spare.Count - used));
+            }
+
+            // if the header cannot be written, it may name the table all the same
+            SetSpare(default);
+        }
+
         await blocks.PutAsync(old with { Ranges = (uint)next.Ranges.Count, RangesOffset = offset });
         if (!next.IsEmpty && (header.Fields.Autoclear & AutoclearFeatures.UnreadableRanges) == 0)
         {
             await header.PutAsync(header.Fields with { Autoclear = header.Fields.Autoclear | AutoclearFeatures.UnreadableRanges });
         }
 
-        if (isOurs)
+        if (isOurs && hasSpare)
+        {
+            SetSpare(tables.ClustersOf(old.RangesOffset, UnreadableTable.SizeOf(old.Ranges)));
+        }
+        else if (isOurs)
         {
             tables.Free(old.RangesOffset, UnreadableTable.SizeOf(old.Ranges));
         }
 
+        if (next.IsEmpty)
+        {
+            FreeSpare();
+        }
+
         _stored = next;
     }
+
+    private async ValueTask TakeSpareAsync()
+    {
+        long bytes = NextBytes();
+        if (_spareBytes < bytes)
+        {
+            var larger = await tables.ReserveAsync(bytes);
+            FreeSpare();
+            SetSpare(larger);
+        }
+    }
+
+    private void SetSpare(HostClusters clusters)
+    {
+        _spare = clusters;
+        Volatile.Write(ref _spareBytes, tables.BytesOf(clusters));
+    }
+
+    // with ranges that requests in flight may add, since they divide others
+    private long NextBytes() => UnreadableTable.SizeOf((uint)Math.Min(UnreadableTable.MaxRanges, _now.Ranges.Count + MaxAdded));
 }

@@ -71,6 +71,19 @@ internal sealed class WriteSession(
     /// <summary>Before each change.</summary>
     public ValueTask StartAsync() => IsOpen ? default : OpenAsync();
 
+    /// <summary>Whether blocks of the disk can be changed without <see cref="StartChangeAsync"/>.</summary>
+    public bool IsReady => IsOpen && !unreadable.NeedsSpare;
+
+    /// <summary>Before each change of blocks of the disk.</summary>
+    public async ValueTask StartChangeAsync()
+    {
+        await StartAsync();
+        if (unreadable.NeedsSpare)
+        {
+            await unreadable.ReserveAsync();
+        }
+    }
+
     /// <summary>Records a change of the disk in its bitmaps, when it has ended.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Record(GuestOffset offset, long length) => _recorder.Record(offset, length);

@@ -18,7 +18,7 @@ internal sealed class ZeroWriter(
     public async ValueTask WriteZeroesAsync(GuestOffset offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
         session.EnsureWritable(offset, length);
-        await session.StartAsync();
+        await session.StartChangeAsync();
         try
         {
             await ZeroRangeAsync(offset, length, flags, cancellationToken);
@@ -45,7 +45,7 @@ internal sealed class ZeroWriter(
                 BlockError.NotSupported, "a version 2 image with a backing file cannot discard: it would show through");
         }
 
-        await session.StartAsync();
+        await session.StartChangeAsync();
         var first = _geometry.AlignUp(offset);
         var end = offset + length;
 

@@ -35,7 +35,7 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
         bool isFirst = false;
         try
         {
-            await _one.AcquireAsync(ends.Token);
+            await _one.AcquireUntilAsync(ends.Token);
             isFirst = true;
 
             // data in the volatile cache of the disk, or of its zones, is part of the backup

@@ -42,8 +42,17 @@ internal static class StandbyCheck
     }
 
     private static bool HasOwner(string path)
-        => RbdTarget.IsName(path)
-            || (!path.Contains("://", StringComparison.Ordinal) && !path.StartsWith("json:", StringComparison.Ordinal));
+    {
+        try
+        {
+            return RbdTarget.IsName(path) || ImageOpener.PathOf(path).Length > 0;
+        }
+        catch (ToolException)
+        {
+            // another protocol
+            return false;
+        }
+    }
 
     private static ToolException Usage(string message) => new(message, NativeExit.Usage);
 }

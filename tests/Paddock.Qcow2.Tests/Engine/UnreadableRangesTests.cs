@@ -46,6 +46,31 @@ public class UnreadableRangesTests
     }
 
     [Fact]
+    public async Task Written_blocks_leave_the_table_though_the_file_system_is_full()
+    {
+        var storage = await MakeAsync();
+        var full = new FullStorage(storage.Kept());
+        await using (var image = await Qcow2Image.OpenAsync(full, new()))
+        {
+            await image.WriteAsync(0, new byte[8192]);
+            await image.FlushAsync();
+            await image.UnreadableRanges!.AddAsync(0, 8192);
+            await image.WriteAsync(1024, new byte[1024]);
+            full.IsFull = true;
+            await image.FlushAsync();
+            full.IsFull = false;
+        }
+
+        await AssertSoundAsync(storage);
+        await using (var image = await OpenAsync(storage))
+        {
+            await image.ReadAsync(1024, new byte[1024]);
+            await AssertUnreadableAsync(image, 512, 512);
+            await AssertUnreadableAsync(image, 2048, 512);
+        }
+    }
+
+    [Fact]
     public async Task Write_that_divides_a_range_beyond_the_limit_is_rejected_and_no_range_is_lost()
     {
         const int ranges = UnreadableTable.MaxRanges;
@@ -398,5 +423,22 @@ public class UnreadableRangesTests
         var lines = new List<string>();
         var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, lines.Add);
         Assert.True(report is { Corruptions: 0, Leaks: 0, CheckErrors: 0 }, string.Join("\n", lines));
+    }
+
+    /// <summary>Does not become longer while it is full.</summary>
+    private sealed class FullStorage(IStorage storage) : DelegatingStorage(storage)
+    {
+        public bool IsFull { get; set; }
+
+        public override ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+            => IsFull && offset + data.Length > Inner.Length
+                ? throw new BlockException(BlockError.NoSpace, "the file system is full")
+                : Inner.WriteAsync(offset, data, cancellationToken);
+
+        public override ValueTask<bool> ReserveAsync(
+            long offset, long length, bool grows, CancellationToken cancellationToken = default)
+            => IsFull && offset + length > Inner.Length
+                ? throw new BlockException(BlockError.NoSpace, "the file system is full")
+                : Inner.ReserveAsync(offset, length, grows, cancellationToken);
     }
 }

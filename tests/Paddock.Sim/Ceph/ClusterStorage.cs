@@ -116,7 +116,7 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {
         ThrowIfFailed();
-        await _growth.AcquireAsync(cancellationToken);
+        await _growth.AcquireUntilAsync(cancellationToken);
         try
         {
             if (length < Length)

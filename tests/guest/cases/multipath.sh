@@ -33,7 +33,7 @@ follow() {
             # what was in flight there ends first
             sleep 1
             nvme disconnect -d "$(awk -v p="$active" '$1 == p { print $3 }' /tmp/now)" >/dev/null 2>&1
-            path "$active" || cat /tmp/log
+            for tries in $(seq 50); do path "$active" && break || sleep 0.2; done
             echo $(($(cat /tmp/count) + 1)) >/tmp/count
             echo "RENEWED $(cat /tmp/count)"
         }
