@@ -349,7 +349,9 @@ internal sealed class VerifyingClient : IAsyncDisposable
     private async Task<(bool IsDone, bool IsAbandoned)> TryAsync(Connection connection, Func<Task> request)
     {
         long sent = Stopwatch.GetTimestamp();
-        var running = request();
+
+        // sending blocks when a server that is stopped has received enough
+        var running = Task.Run(request);
         try
         {
             await running.WaitAsync(AnswerLimit);

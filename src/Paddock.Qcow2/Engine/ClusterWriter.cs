@@ -177,8 +177,7 @@ internal sealed class ClusterWriter(
     }
 
     /// <returns>
-    /// Bytes written: all, or what comes before a cluster that only lacks subclusters. Those are filled in parallel, without this lock; so
-    /// are clusters that another write has allocated meanwhile.
+    /// Bytes written: all, or what comes before a cluster that only lacks subclusters. Those are filled in parallel, without this lock.
     /// </returns>
     private async ValueTask<int> WriteAllocatingAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
@@ -196,11 +195,6 @@ internal sealed class ClusterWriter(
             {
                 var mapping = await map.FindAsync(offset + done, bytes.Length - done, writes: true);
                 var part = bytes.Slice(done, (int)mapping.Length);
-                if (mapping.Writable && done + part.Length == bytes.Length)
-                {
-                    break;
-                }
-
                 if (IsReusable(mapping))
                 {
                     done += await WriteOwnAsync(mapping, offset + done, bytes[done..], cancellationToken);
