@@ -23,6 +23,11 @@ internal sealed class BootClock : TimeProvider
     /// <summary>Nanoseconds since the machine was started.</summary>
     public override long GetTimestamp()
     {
+        if (!OperatingSystem.IsLinux())
+        {
+            throw new PlatformNotSupportedException();
+        }
+
         _ = Native.GetTime(Clock, out var time);
         return (time.Seconds * Second) + time.Nanoseconds;
     }

@@ -1,4 +1,3 @@
-using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Rbd;

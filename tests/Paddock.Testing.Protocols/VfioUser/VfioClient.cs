@@ -88,7 +88,7 @@ internal sealed class VfioClient : IDisposable
     }
 
     /// <summary>Waits until the server has disconnected.</summary>
-    public bool WaitForEnd() => _receiver.Join(TimeSpan.FromSeconds(30));
+    public bool WaitForEnd(int seconds = 30) => _receiver.Join(TimeSpan.FromSeconds(seconds));
 
     public void EndSending() => _socket.Shutdown(SocketShutdown.Send);
 
