@@ -15,6 +15,7 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
     private readonly FlushFailure _failure = new("rbd");
     private readonly ClusterImage _image = new(client, random);
     private readonly AsyncMutex _growth = new();
+    private bool _isClosed;
 
     /// <inheritdoc/>
     public string Name => "rbd";
@@ -148,6 +149,13 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        // the image disposes it as well
+        if (_isClosed)
+        {
+            return;
+        }
+
+        _isClosed = true;
         await lease.DisposeAsync();
         if (client.Loss.Reason is null)
         {
