@@ -139,7 +139,7 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
         await _image.FlushAsync();
         var content = client.Cluster.Content;
         return await await client.CallAsync(
-            client.Cluster.HeaderOsd, () => content.GetStatusAsync(offset, length, cancellationToken).AsTask());
+            SimCluster.HeaderOsd, () => content.GetStatusAsync(offset, length, cancellationToken).AsTask());
     }
 
     /// <inheritdoc/>
@@ -151,7 +151,7 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
         await lease.DisposeAsync();
         if (client.Loss.Reason is null)
         {
-            await client.CallAsync(client.Cluster.HeaderOsd, () => client.Cluster.Unlock(client.Id));
+            await client.CallAsync(SimCluster.HeaderOsd, () => client.Cluster.Unlock(client.Id));
         }
     }
 
@@ -179,7 +179,7 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
 
     private async Task ResizeAsync(long length)
     {
-        await client.CallAsync(client.Cluster.HeaderOsd, () =>
+        await client.CallAsync(SimCluster.HeaderOsd, () =>
         {
             client.Cluster.Content.SetLength(length);
             return true;

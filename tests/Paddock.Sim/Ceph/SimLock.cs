@@ -27,7 +27,7 @@ internal sealed class SimLock(ClusterClient client, HandoverFlaw flaw) : IHeader
 
     /// <inheritdoc/>
     public Task<LockHolder> ReadHolderAsync()
-        => client.CallAsync(Cluster.HeaderOsd, () => new LockHolder(Cluster.Owner, (ulong)Cluster.Owner));
+        => client.CallAsync(SimCluster.HeaderOsd, () => new LockHolder(Cluster.Owner, (ulong)Cluster.Owner));
 
     /// <inheritdoc/>
     public async Task<RbdOwner?> FindOwnerAsync() => await ReadHolderAsync() is { Client: not 0 } holder ? OwnerOf(holder.Client) : null;
@@ -36,7 +36,7 @@ internal sealed class SimLock(ClusterClient client, HandoverFlaw flaw) : IHeader
     public static RbdOwner OwnerOf(long client) => new(client, $"10.0.0.{client}:0/{client}", (ulong)client);
 
     /// <inheritdoc/>
-    public Task<bool> IsAliveAsync(RbdOwner owner) => client.CallAsync(Cluster.HeaderOsd, () => Cluster.IsSeen((int)owner.Id));
+    public Task<bool> IsAliveAsync(RbdOwner owner) => client.CallAsync(SimCluster.HeaderOsd, () => Cluster.IsSeen((int)owner.Id));
 
     /// <inheritdoc/>
     public async Task<bool> BreakAsync(RbdOwner owner)
@@ -46,7 +46,7 @@ internal sealed class SimLock(ClusterClient client, HandoverFlaw flaw) : IHeader
             await client.BlockAsync((int)owner.Id, isKnown: flaw != HandoverFlaw.OldEpoch);
         }
 
-        return await client.CallAsync(Cluster.HeaderOsd, () => Cluster.Unlock((int)owner.Id));
+        return await client.CallAsync(SimCluster.HeaderOsd, () => Cluster.Unlock((int)owner.Id));
     }
 
     /// <summary>Acquires the lock; that of a client that the cluster has not seen for long is broken.</summary>
@@ -59,7 +59,7 @@ internal sealed class SimLock(ClusterClient client, HandoverFlaw flaw) : IHeader
             return default;
         }
 
-        return (await client.CallAsync(Cluster.HeaderOsd, () => Cluster.TryLock(client.Id)), before is not null);
+        return (await client.CallAsync(SimCluster.HeaderOsd, () => Cluster.TryLock(client.Id)), before is not null);
     }
 
     /// <inheritdoc/>
