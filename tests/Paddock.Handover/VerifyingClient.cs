@@ -426,7 +426,11 @@ internal sealed class VerifyingClient : IAsyncDisposable
         const int piece = 256 << 10;
         for (int at = 0; at < to.Length; at += piece)
         {
-            await disk.ReadAsync(offset + at, to.AsMemory(at, Math.Min(piece, to.Length - at)));
+
+            // sending blocks when a server that is stopped has received enough
+            int start = at;
+            await Task.Run(() => disk.ReadAsync(offset + start, to.AsMemory(start, Math.Min(piece, to.Length - start))).AsTask())
+                .WaitAsync(AnswerLimit);
         }
     }
 

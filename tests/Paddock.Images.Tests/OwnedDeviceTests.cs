@@ -4,12 +4,15 @@ using Paddock.Testing;
 namespace Paddock.Images.Tests;
 
 /// <summary>Requests to a disk whose owner is judged by a clock.</summary>
-public class OwnedDeviceTests
+public sealed class OwnedDeviceTests : IAsyncDisposable
 {
     private readonly Lease _lease = new();
     private readonly TestDevice _below = new(1 << 20) { Records = true };
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _below.DisposeAsync();
 
     [Fact]
     public async Task Request_waits_for_a_confirmation_and_fails_if_the_image_is_lost()

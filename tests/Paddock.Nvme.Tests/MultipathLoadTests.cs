@@ -75,10 +75,12 @@ public class MultipathLoadTests
             _stop = stop;
             _running =
             [
-                Task.Run(() => WriteAsync(0)), Task.Run(() => WriteAsync(1)), Task.Run(() => AppendAsync(2)),
-                Task.Run(() => AppendAsync(3)), Task.Run(() => ReadAsync(new Random(seed))), Task.Run(FlushAsync),
+                Start(() => WriteAsync(0)), Start(() => WriteAsync(1)), Start(() => AppendAsync(2)),
+                Start(() => AppendAsync(3)), Start(() => ReadAsync(new Random(seed))), Start(FlushAsync),
             ];
         }
+
+        private static Task Start(Func<Task> work) => Task.Run(work, CancellationToken.None);
 
         /// <summary>Completes when this many requests have ended.</summary>
         public async Task PassAsync(long count)

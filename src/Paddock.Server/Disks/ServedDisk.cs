@@ -10,7 +10,7 @@ using Paddock.Serving;
 namespace Paddock.Server.Disks;
 
 /// <summary>An image as the listeners see it: one device, shared by all of them, behind the fault rules.</summary>
-internal sealed class ServedDisk
+internal sealed class ServedDisk : IDisposable
 {
     /// <summary>
     /// How long freed space is kept before it is released to the file system: clients that reset or trim usually write again soon.
@@ -27,6 +27,7 @@ internal sealed class ServedDisk
         ServedImage settings, string name, IBlockDevice device, PoweredImage? power, RequestCounters written, ITraceSink? trace)
     {
         Settings = settings;
+        Removing = _removing.Token;
         Name = name;
         Power = power;
         Written = written;
@@ -160,7 +161,7 @@ internal sealed class ServedDisk
     public void UnblockCommands() => _uses.Open();
 
     /// <summary>Cancelled when the disk is about to be removed: commands that hold it must end.</summary>
-    public CancellationToken Removing => _removing.Token;
+    public CancellationToken Removing { get; }
 
     /// <summary>Closes the image permanently: commands that use it end first.</summary>
     /// <returns>Why flushing failed; null on success.</returns>
@@ -188,8 +189,13 @@ internal sealed class ServedDisk
         Faults.GiveUpAll();
         Served.Resizing += _ => "the server is stopping";
         await Served.SettledAsync();
-        return OpenNode is { } node ? await CloseAsync(node) : null;
+        string? why = OpenNode is { } node ? await CloseAsync(node) : null;
+        Dispose();
+        return why;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _removing.Dispose();
 
     /// <summary>Flushes and closes an image.</summary>
     /// <returns>Why flushing failed; null on success.</returns>

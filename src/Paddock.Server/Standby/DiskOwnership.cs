@@ -17,7 +17,7 @@ namespace Paddock.Server.Standby;
 /// The lock of the image decides who the owner is: it is acquired before, and released after, everything else here, so that a process that
 /// ends between two steps leaves one owner or none. A hand-over rejects new requests first, waits for those in flight, flushes, and closes.
 /// </remarks>
-internal sealed class DiskOwnership
+internal sealed class DiskOwnership : IDisposable
 {
     private static readonly TimeSpan Seen = TimeSpan.FromMilliseconds(300), CourtesyPause = TimeSpan.FromMilliseconds(100);
 
@@ -95,6 +95,9 @@ internal sealed class DiskOwnership
         await _changing.AcquireAsync();
         _changing.Release();
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _stopping.Dispose();
 
     /// <summary>Releases the image for another server.</summary>
     /// <param name="limit">Time for the requests in flight and for the flush.</param>

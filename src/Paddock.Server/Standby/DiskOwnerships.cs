@@ -52,7 +52,11 @@ internal sealed class DiskOwnerships(ServeSettings settings, ServiceManager mana
     }
 
     /// <summary>Ends waiting for images.</summary>
-    public Task StopAsync() => Task.WhenAll(_all.Select(static o => o.StopAsync()));
+    public async Task StopAsync()
+    {
+        await Task.WhenAll(_all.Select(static o => o.StopAsync()));
+        _all.ForEach(static o => o.Dispose());
+    }
 
     private void ShowStatus()
         => manager.Status(string.Join(", ", _all.Select(static o => $"{o.Disk.Name}: {DiskStateNames.NameOf(o.Disk.State)}")));

@@ -84,7 +84,7 @@ public sealed class StandbyTests : IDisposable
     }
 
     // the live feed shows who serves the disk
-    private Task ActiveAsync(int node)
+    private Task<string> ActiveAsync(int node)
         => Eventually.IsAsync(
             async () =>
             {

@@ -36,7 +36,7 @@ internal sealed class SimCluster
     public PagedStorage Content { get; }
 
     /// <summary>OSD of the header object, which has the lock.</summary>
-    public const int HeaderOsd = 0;
+    public static int HeaderOsd => 0;
 
     /// <summary>Version of the blocklist.</summary>
     public int Epoch { get; private set; } = 1;
