@@ -26,11 +26,12 @@ internal interface IOwnerObject : IDisposable
     /// <summary>Doubts an owner; fails if that is not the owner any more.</summary>
     Task<int> DoubtAsync(long owner, long client);
 
-    /// <summary>Empties the record of an owner that is fenced; fails if another one has written it.</summary>
+    /// <summary>Empties the record of an owner that is fenced, or closes the image; fails if another one has written it.</summary>
     Task<int> ClearAsync(long owner);
 
-    /// <summary>Removes the object.</summary>
-    Task<int> RemoveAsync();
+    /// <summary>Removes the object; fails if its record is that of another owner.</summary>
+    /// <param name="owner">The owner; 0 if the record is empty.</param>
+    Task<int> RemoveAsync(long owner);
 
     /// <summary>Watches the object, and answers its notifications.</summary>
     /// <param name="failed">Called when the cluster has ended the watch.</param>

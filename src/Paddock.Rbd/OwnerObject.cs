@@ -57,7 +57,7 @@ internal sealed class OwnerObject : IOwnerObject
     public Task<int> ClearAsync(long owner) => WriteAsync(0, new byte[OwnerRecord.Size], OwnerRecord.Field(owner));
 
     /// <inheritdoc/>
-    public Task<int> RemoveAsync() => RadosCall.RunAsync(completion => LibRados.Remove(Context, Name, completion));
+    public Task<int> RemoveAsync(long owner) => ChangeAsync(OwnerRecord.Field(owner), LibRados.RemoveObject);
 
     /// <inheritdoc/>
     public async Task<(IAsyncDisposable? Watch, int Result)> WatchAsync(Action failed) => await OwnerWatch.StartAsync(this, failed);
@@ -84,8 +84,11 @@ internal sealed class OwnerObject : IOwnerObject
         => LibRados.Read(
             Context, Name, completion, Marshal.UnsafeAddrOfPinnedArrayElement(_record, 0), OwnerRecord.Size, 0);
 
+    private Task<int> WriteAsync(int offset, byte[] data, byte[]? expected)
+        => ChangeAsync(expected, writes => LibRados.Write(writes, data, (nuint)data.Length, (ulong)offset));
+
     // librados copies what is written and compared
-    private async Task<int> WriteAsync(int offset, byte[] data, byte[]? expected)
+    private async Task<int> ChangeAsync(byte[]? expected, Action<nint> change)
     {
         nint writes = LibRados.CreateWrites();
         try
@@ -95,7 +98,7 @@ internal sealed class OwnerObject : IOwnerObject
                 LibRados.Compare(writes, expected, (nuint)expected.Length, 0, 0);
             }
 
-            LibRados.Write(writes, data, (nuint)data.Length, (ulong)offset);
+            change(writes);
             return await RadosCall.RunAsync(completion => LibRados.Operate(writes, Context, completion, Name, 0, 0));
         }
         finally

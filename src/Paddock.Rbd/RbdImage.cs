@@ -188,7 +188,13 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
         nint image = Interlocked.Exchange(ref _image, 0);
         if (image != 0)
         {
-            await (_lease?.DisposeAsync() ?? default);
+            if (_lease is not null)
+            {
+                await _lease.EndAsync();
+                await Task.Run(() => _loss.Reason is null ? LibRbd.ReleaseLock(image) : 0);
+                await _lease.DisposeAsync();
+            }
+
             await Task.Run(() => Close(image));
         }
     }
@@ -288,11 +294,6 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
     private void Close(nint image)
     {
         bool isLost = _loss.Reason is not null;
-        if (_lease is not null && !isLost)
-        {
-            _ = LibRbd.ReleaseLock(image);
-        }
-
         int closed = LibRbd.Close(image);
         _cluster.Dispose();
 

@@ -130,8 +130,10 @@ internal sealed class RbdLease : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends it, before the lock is released.</summary>
-    public async ValueTask DisposeAsync()
+    /// <summary>
+    /// Ends it, before the lock is released. The owner can be asked until this is disposed: if it is killed meanwhile, that is noticed.
+    /// </summary>
+    public async ValueTask EndAsync()
     {
         await _timer.DisposeAsync();
         Task last;
@@ -150,10 +152,20 @@ internal sealed class RbdLease : IAsyncDisposable
             // the image is closed whether it was confirmed or not
         }
 
+        if (_hasRecord && _loss.Reason is null)
+        {
+            await _object.ClearAsync(_self.Id);
+        }
+    }
+
+    /// <summary>Removes the object, after the lock was released, unless the next owner has written its record already.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await EndAsync();
         await (_watch?.DisposeAsync() ?? default);
         if (_hasRecord && _loss.Reason is null)
         {
-            await _object.RemoveAsync();
+            await _object.RemoveAsync(0);
         }
 
         _object.Dispose();
@@ -165,7 +177,7 @@ internal sealed class RbdLease : IAsyncDisposable
         if (await _object.WriteAsync(_self.Id) >= 0)
         {
             _hasRecord = await WatchAsync();
-            _ = _hasRecord ? 0 : await _object.RemoveAsync();
+            _ = _hasRecord ? 0 : await _object.RemoveAsync(_self.Id);
         }
     }
 

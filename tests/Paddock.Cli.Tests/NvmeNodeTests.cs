@@ -161,7 +161,7 @@ public class NvmeNodeTests
     {
         var plan = new ZonesPlan { Path = name, View = ZonesView.Table };
         var e = await Assert.ThrowsAsync<ToolException>(() => ZonesVerb.RunAsync(plan, Console([]).Console).AsTask());
-        Assert.Contains("HOST:PORT/NQN", e.Message, StringComparison.Ordinal);
+        Assert.Contains("nvme+tcp://HOST:PORT[,HOST:PORT...]/NQN", e.Message, StringComparison.Ordinal);
     }
 
     private static (NativeConsole Console, MemoryStream Output) Console(byte[] input)

@@ -390,7 +390,9 @@ internal sealed class VerifyingClient : IAsyncDisposable
         await connection.Zoned.FlushAsync();
         _blocks.Flushed(blocks);
         _appends.Flushed(appends);
-        _keepsAll = true;
+
+        // a server that is about to be killed may answer once more
+        _keepsAll |= isFenced;
         Verified++;
     }
 

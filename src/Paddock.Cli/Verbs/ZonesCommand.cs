@@ -25,7 +25,7 @@ internal static class ZonesCommand
     {
         var image = new Argument<string?>("IMAGE")
         {
-            Description = "Image file, rbd:POOL/IMAGE or nvme+tcp://HOST:PORT/NQN; with --control the name of a disk of the server.",
+            Description = "Image file, rbd:POOL/IMAGE, nvme+tcp://HOST:PORT/NQN; with --control the name of a disk.",
             Arity = ArgumentArity.ZeroOrOne,
         };
         var json = JsonOption.Create();

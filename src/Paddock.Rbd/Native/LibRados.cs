@@ -70,9 +70,6 @@ internal static unsafe partial class LibRados
     [LibraryImport(Name, EntryPoint = "rados_aio_read", StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Read(nint context, string name, nint completion, nint buffer, nuint length, ulong offset);
 
-    [LibraryImport(Name, EntryPoint = "rados_aio_remove", StringMarshalling = StringMarshalling.Utf8)]
-    public static partial int Remove(nint context, string name, nint completion);
-
     /// <summary>Calls a method of an object class; completes with the length of its answer.</summary>
     [LibraryImport(Name, EntryPoint = "rados_aio_exec", StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Execute(
@@ -91,6 +88,9 @@ internal static unsafe partial class LibRados
 
     [LibraryImport(Name, EntryPoint = "rados_write_op_write")]
     public static partial void Write(nint writes, ReadOnlySpan<byte> data, nuint length, ulong offset);
+
+    [LibraryImport(Name, EntryPoint = "rados_write_op_remove")]
+    public static partial void RemoveObject(nint writes);
 
     [LibraryImport(Name, EntryPoint = "rados_aio_write_op_operate", StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Operate(nint writes, nint context, nint completion, string name, nint time, int flags);

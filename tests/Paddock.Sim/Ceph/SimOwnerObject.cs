@@ -103,11 +103,20 @@ internal sealed class SimOwnerObject(ClusterClient client, HandoverFlaw flaw) : 
     public Task<int> ClearAsync(long owner) => ChangeAsync(record => record.Owner == owner, static _ => default);
 
     /// <inheritdoc/>
-    public Task<int> RemoveAsync() => CallAsync(() =>
+    public Task<int> RemoveAsync(long owner) => CallAsync(() =>
     {
-        int result = Cell.Record is null ? NotFound : 0;
+        if (Cell.Record is not { } record)
+        {
+            return NotFound;
+        }
+
+        if (record.Owner != owner)
+        {
+            return Differs;
+        }
+
         Cell.Record = null;
-        return result;
+        return 0;
     }, static error => error);
 
     /// <inheritdoc/>
