@@ -42,7 +42,7 @@ internal sealed class ServerOptions
     private readonly Option<string?> _traceSize = Text("--trace-size", "SIZE", "Maximum size of the trace (default: 64M).");
 
     private readonly Option<string?> _control = Text(
-        "--control", "PATH", "Unix socket for the verbs fault, resize, snapshot, backup, handover.");
+        "--control", "PATH", "Unix socket for fault, resize, snapshot, backup, handover.");
 
     private readonly Option<string?> _nqn = Text("--nqn", "NQN", "Name of the NVMe subsystem (default: from the first image's name).");
 

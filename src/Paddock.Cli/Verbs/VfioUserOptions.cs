@@ -22,7 +22,7 @@ internal sealed class VfioUserOptions
         "--vfio-user-poll", "US", "Microseconds to poll idle queues; 0: not at all (default: 50).");
 
     private readonly Option<string?> _sealed = ServerOptions.Text(
-        "--vfio-user-sealed", "BOOL", "Whether the kernel copies from and to unsealed guest memory (default: true).")
+        "--vfio-user-sealed", "BOOL", "Let the kernel copy unsealed guest memory (default: true).")
         .OneOf("true", "false");
 
     /// <summary>Adds these options to a command.</summary>
