@@ -12,8 +12,8 @@ namespace Paddock.Rbd;
 /// </code>
 /// Only the owner removes a doubt. While there is one, its lease is not renewed.
 /// </summary>
-/// <param name="Owner">Number of the owner; 0 if there is none.</param>
-/// <param name="Doubt">Number of the client that doubts; 0 if there is none.</param>
+/// <param name="Owner">Number of the owner; 0 for an empty record.</param>
+/// <param name="Doubt">Number of the client that doubts; 0 without a doubt.</param>
 internal readonly record struct OwnerRecord(long Owner, long Doubt)
 {
     /// <summary>Bytes of a record, and of each of its two fields.</summary>

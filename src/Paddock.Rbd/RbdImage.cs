@@ -173,7 +173,7 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
         return RbdExtents.Find(image, start, end, isMapped, limit, Name);
     });
 
-    /// <summary>The client that has the image open for writing; null if there is none, or it is known to be dead.</summary>
+    /// <summary>The client that has the image open for writing; null if the image has no owner, or a dead one.</summary>
     /// <exception cref="BlockException">The cluster cannot be asked.</exception>
     public async Task<RbdOwner?> FindOwnerAsync()
     {

@@ -20,7 +20,7 @@ internal sealed class AppendModel(int zones, int blocksPerZone)
     public int LookedUp { get; private set; }
 
     /// <summary>Begins an append to a zone with space.</summary>
-    /// <returns>The zone; null: there is none, and one must be reset.</returns>
+    /// <returns>The zone; null if all are full: one must be reset.</returns>
     public int? Begin(Random random, long number)
     {
         lock (_lock)
@@ -58,7 +58,7 @@ internal sealed class AppendModel(int zones, int blocksPerZone)
     }
 
     /// <summary>Begins to reset a zone to which nobody appends.</summary>
-    /// <returns>The zone; null: there is none.</returns>
+    /// <returns>The zone; null if all are full.</returns>
     public int? BeginReset(Random random)
     {
         lock (_lock)
