@@ -6,11 +6,14 @@ namespace Paddock.Testing.Protocols.VfioUser;
 /// <summary>Memory of a virtual machine, at address 0 of its bus unless said otherwise.</summary>
 internal sealed unsafe class DeviceMemory : IDisposable
 {
+    private static int _created;
+
     private readonly SharedMemory _view;
+    private readonly string _name = $"guest-{Interlocked.Increment(ref _created)}";
 
     public DeviceMemory(long length, ulong address = 0)
     {
-        File = SharedMemory.Create("guest", length);
+        File = SharedMemory.Create(_name, length);
         _view = SharedMemory.Map(File, 0, length);
         Address = address;
     }
@@ -20,6 +23,14 @@ internal sealed unsafe class DeviceMemory : IDisposable
     public ulong Address { get; }
 
     public ulong Length => (ulong)_view.Length;
+
+    /// <summary>Mappings of this memory in this process, the one of this object included; those of other tests that still end do not count.</summary>
+    public int Mappings => System.IO.File.ReadLines("/proc/self/maps").Count(l => l.EndsWith(Link, StringComparison.Ordinal));
+
+    /// <summary>Descriptors of this memory in this process, the one of this object included.</summary>
+    public int Descriptors => Directory.GetFileSystemEntries("/proc/self/fd").Count(f => new FileInfo(f).LinkTarget == Link);
+
+    private string Link => $"/memfd:{_name} (deleted)";
 
     public byte* At(ulong address) => (byte*)_view.Start + (address - Address);
 
