@@ -24,7 +24,7 @@ internal sealed unsafe class DeviceMemory : IDisposable
 
     public ulong Length => (ulong)_view.Length;
 
-    /// <summary>Mappings of this memory in this process, the one of this object included; those of other tests that still end do not count.</summary>
+    /// <summary>Mappings of this memory in this process, the one of this object included.</summary>
     public int Mappings => System.IO.File.ReadLines("/proc/self/maps").Count(l => l.EndsWith(Link, StringComparison.Ordinal));
 
     /// <summary>Descriptors of this memory in this process, the one of this object included.</summary>
