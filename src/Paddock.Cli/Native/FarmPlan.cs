@@ -71,6 +71,6 @@ internal sealed class FarmPlan(IReadOnlyList<FarmServer> servers, int count, str
 
     // for a POSIX shell
     private static string Quoted(string word)
-        => word.Length > 0 && word.All(static c => char.IsAsciiLetterOrDigit(c) || "-_./:@%+=,".Contains(c, StringComparison.Ordinal)) ? word
-            : $"'{word.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+        => word.Length > 0 && word.All(static c => char.IsAsciiLetterOrDigit(c) || "-_./:@%+=,".Contains(c, StringComparison.Ordinal))
+            ? word : $"'{word.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 }

@@ -131,7 +131,8 @@ internal sealed class FarmCommand
     {
         if (CaptiveWords.CommandOf(parsed).Length > 0 || parsed.GetValue(_part) is not null || parsed.GetValue(_nvme) is not null)
         {
-            throw Misuse("--plan chooses --part and --nvme for each server, and serves nothing: leave them out, and the command after '--'");
+            throw Misuse(
+                "--plan chooses --part and --nvme for each server, and serves nothing: leave them out, and the command after '--'");
         }
 
         var golden = new FarmGolden(images.FirstOrDefault() ?? TemporaryName, null, null, new ServeSettings().Backing);
@@ -143,7 +144,8 @@ internal sealed class FarmCommand
         // the first has the fewest drives, the last the most
         CheckShare(new FarmPart(1, servers.Length), count);
         CheckShare(new FarmPart(servers.Length, servers.Length), count);
-        var plan = new FarmPlan(servers, count, golden.Stem, NqnOf(_server.Over(new ServeSettings(), parsed), golden.Stem), WordsOf(parsed));
+        string nqn = NqnOf(_server.Over(new ServeSettings(), parsed), golden.Stem);
+        var plan = new FarmPlan(servers, count, golden.Stem, nqn, WordsOf(parsed));
         var lines = parsed.GetValue(_json) ? JsonText.ReadableLines(plan.Json()).Split('\n') : plan.Lines();
         foreach (string line in lines)
         {
@@ -226,7 +228,8 @@ internal sealed class FarmCommand
         if (part.Count(count) is 0 or > MaxCount)
         {
             throw Misuse(
-                $"server {part.Number} of {part.Servers} has {part.Count(count)} of the {count} drives (--count); expected 1 to {MaxCount}");
+                $"server {part.Number} of {part.Servers} has {part.Count(count)} of the {count} drives (--count); expected 1 to "
+                + $"{MaxCount}");
         }
     }
 
