@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Block.Concurrency;
 using Paddock.Faults;
 using Paddock.Images;
+using Paddock.Rbd;
 using Paddock.Server.Faults;
 using Paddock.Server.Live;
 using Paddock.Server.Standby;
@@ -43,8 +44,8 @@ internal sealed class ServedDisk : IDisposable
     /// <summary>Name of the NBD export and of the namespaces.</summary>
     public string Name { get; }
 
-    /// <summary>Name of the image in the log.</summary>
-    public string Filename => OpenNode?.Filename ?? Settings.Path;
+    /// <summary>Name of the image in the log; that of a node in RBD is a <c>json:</c> name, as for QEMU.</summary>
+    public string Filename => RbdTarget.IsName(Settings.Path) ? Settings.Path : OpenNode?.Filename ?? Settings.Path;
 
     /// <summary>The served device; it stays the same when the image is reopened.</summary>
     public IBlockDevice Device { get; }

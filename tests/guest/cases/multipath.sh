@@ -67,7 +67,7 @@ echo "WRITING"
 end=$((SECONDS + ${MULTIPATH_SECONDS:-600}))
 until [ "$(cat /tmp/count)" -ge "$handovers" ]; do
     [ $SECONDS -lt $end ] || trouble "$(cat /tmp/count) hand-overs in ${MULTIPATH_SECONDS:-600} s, expected $handovers"
-    # no fsync of single files: on a zoned NVMe namespace served by Paddock, Btrfs of Linux 7.3.4 answered some of two at once with EAGAIN
+    # no fsync of single files: Btrfs of 7.3.4 answers some of two at once with EAGAIN, on any zoned disk
     check_fio --do_verify=0
     sync || trouble sync
     echo 3 >/proc/sys/vm/drop_caches
