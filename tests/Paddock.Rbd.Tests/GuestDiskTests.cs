@@ -2,7 +2,6 @@ using System.Text.Json;
 using Paddock.Testing.Protocols;
 using Paddock.Testing.Protocols.VfioUser;
 using Paddock.Testing.Protocols.VhostUser;
-using Paddock.VhostUser.Blk;
 
 namespace Paddock.Rbd.Tests;
 
@@ -35,8 +34,7 @@ public sealed class GuestDiskTests(CephCluster cluster) : IDisposable
             using var guest = Guest.Connect(blk, rings: 2, packed, memory: 16 << 20);
             byte[] data = new byte[Block];
             data.AsSpan().Fill(7);
-            Assert.Equal((byte)0, guest.Run(RequestType.Out, Guest.Zone, data, ring: 1));
-            Assert.Equal((byte)0, guest.Run(RequestType.Flush, 0));
+            guest.FrontEnd.Write(guest.Rings[1], Guest.Zone, data);
 
             using var driver = NvmeDriver.Start(new VfioClient(VfioClient.ConnectSocket(pci)), _memory);
             using var queue = driver.CreateQueue(1, 16);
