@@ -13,11 +13,11 @@ internal sealed class SharedReader : DelegatingStorage
     private static readonly Dictionary<string, Entry> _open = new(StringComparer.Ordinal);
 
     private readonly string _key;
-    private readonly Entry _entry;
     private int _closed;
 
-    private SharedReader(string key, Entry entry, IStorage inner)
-        : base(inner, owns: false) => (_key, _entry) = (key, entry);
+    // closed with the last one of the key
+    private SharedReader(IStorage inner, string key)
+        : base(inner, owns: false) => _key = key;
 
     /// <summary>Opens an image for reading, or uses the open one.</summary>
     /// <param name="target">The image; a key is not compared, so that there must be none.</param>
@@ -40,11 +40,11 @@ internal sealed class SharedReader : DelegatingStorage
 
         try
         {
-            return new SharedReader(key, entry, await entry.Storage.Value);
+            return new SharedReader(await entry.Storage.Value, key);
         }
         catch
         {
-            Leave(key, entry);
+            Leave(key);
             throw;
         }
     }
@@ -53,18 +53,24 @@ internal sealed class SharedReader : DelegatingStorage
     public override async ValueTask DisposeAsync()
     {
         await base.DisposeAsync();
-        if (Interlocked.Exchange(ref _closed, 1) == 0 && Leave(_key, _entry))
+        if (Interlocked.Exchange(ref _closed, 1) == 0 && Leave(_key))
         {
             await Inner.DisposeAsync();
         }
     }
 
     // true for the last one
-    private static bool Leave(string key, Entry entry)
+    private static bool Leave(string key)
     {
         lock (_lock)
         {
-            return --entry.Users == 0 && _open.Remove(key);
+            if (_open.TryGetValue(key, out var entry) && --entry.Users > 0)
+            {
+                return false;
+            }
+
+            _open.Remove(key);
+            return true;
         }
     }
 
