@@ -29,12 +29,16 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
 
     private const int NotPermitted = -1, NoAccess = -13;
 
-    // a quick answer takes a millisecond, and the cluster reports a missing one after its timeout
-    private static readonly long SlowAnswer = Nanoseconds(0.5), SlowSilence = Nanoseconds(1.7), Settling = Nanoseconds(5);
+    // a question arrives within a millisecond, and the cluster reports a missing answer after its timeout. An owner that runs and was
+    // out of reach looks at its record, and thereby connects again, within 2.3 s
+    private static readonly long SlowQuestion = Nanoseconds(0.5), SlowReply = Nanoseconds(1.7), Settling = Nanoseconds(2.5);
 
     private IAsyncDisposable? _watch;
     private volatile bool _isWatchLost;
     private long _settled;
+
+    // when our own question came back to us; 0: not yet
+    private long _arrived;
 
     /// <summary>Completes when the object was removed: the image is being closed.</summary>
     public TaskCompletionSource Changed { get; private set; } = NewChange();
@@ -50,10 +54,11 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
             return watched is RbdErrors.NotFoundResult or NotPermitted or NoAccess ? OwnerSign.NoLease : OwnerSign.Unclear;
         }
 
+        Volatile.Write(ref _arrived, 0);
         long sent = clock.GetTimestamp();
         var reply = await owner.NotifyAsync(TimeoutMilliseconds);
-        long now = clock.GetTimestamp();
-        if (reply?.Answered.Contains(owner.ClientId) != true)
+        long now = clock.GetTimestamp(), arrived = Volatile.Read(ref _arrived);
+        if (reply?.Answered.Contains(owner.ClientId) != true || arrived == 0)
         {
             // without its watch, the object was removed: the image is being closed
             _settled = _isWatchLost ? _settled : now + Settling;
@@ -61,7 +66,9 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
         }
 
         bool isSilent = reply.Silent.Contains(client) && !reply.Answered.Contains(client);
-        if (now - sent > (reply.Silent.Count > 0 ? SlowSilence : SlowAnswer))
+
+        // the owner's own answer may take its time
+        if (arrived - sent > SlowQuestion || now - sent > SlowReply)
         {
             _settled = now + Settling;
         }
@@ -92,8 +99,16 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
             return 0;
         }
 
-        (_watch, int result) = await owner.WatchAsync(OnWatchLost);
+        (_watch, int result) = await owner.WatchAsync(OnWatchLost, OnNotified);
         return result;
+    }
+
+    private void OnNotified(long client)
+    {
+        if (client == owner.ClientId)
+        {
+            Volatile.Write(ref _arrived, clock.GetTimestamp());
+        }
     }
 
     private void OnWatchLost()

@@ -4,7 +4,8 @@ namespace Paddock.Rbd;
 
 /// <summary>Waits until an image in RBD can be opened for writing, over a connection of its own.</summary>
 /// <param name="target">The image.</param>
-internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
+/// <param name="observer">Receives the signs of a dead owner; null: nobody.</param>
+internal sealed class RbdTurn(RbdTarget target, ISuccessionObserver? observer = null) : IAsyncDisposable
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(400), QuickPoll = TimeSpan.FromMilliseconds(25),
         QuickTime = TimeSpan.FromSeconds(2), EndLimit = TimeSpan.FromSeconds(2);
@@ -54,14 +55,26 @@ internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
         return state == SuccessionState.Free;
     }
 
-    /// <summary>Ends; a question that the cluster does not answer is left behind, with its connection.</summary>
+    /// <summary>Ends; while the cluster does not answer a question, the connection ends later, when it does.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (_looking is not null && await Task.WhenAny(_looking, Task.Delay(EndLimit)) != _looking)
+        if (_looking is { } looking && await Task.WhenAny(looking, Task.Delay(EndLimit)) != looking)
         {
+            _ = EndAfterAsync(looking);
             return;
         }
 
+        await EndAsync();
+    }
+
+    private async Task EndAfterAsync(Task<SuccessionState> looking)
+    {
+        await looking.ContinueWith(static l => _ = l.Exception, TaskScheduler.Default);
+        await EndAsync();
+    }
+
+    private async ValueTask EndAsync()
+    {
         await (_succession?.DisposeAsync() ?? default);
         _succession = null;
     }
@@ -80,15 +93,14 @@ internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
         {
             // the next wait connects again
             _looking = null;
-            await (_succession?.DisposeAsync() ?? default);
-            _succession = null;
+            await EndAsync();
             throw;
         }
     }
 
     private async Task<SuccessionState> StartAsync()
     {
-        _succession ??= await Task.Run(() => RbdSuccession.Open(target));
+        _succession ??= await Task.Run(() => RbdSuccession.Open(target, observer));
         return await _succession.LookAsync();
     }
 }
