@@ -9,8 +9,11 @@ internal enum OwnerSign
     /// <summary>The cluster has passed the question on, and the owner has not answered in time.</summary>
     Silent,
 
-    /// <summary>Nothing is shown: the cluster is slow, or was until now.</summary>
+    /// <summary>Nothing is shown: the question itself took its time.</summary>
     Unclear,
+
+    /// <summary>Nothing is shown, nor by the questions before: the cluster does not answer in time, or did not until now.</summary>
+    Disturbed,
 
     /// <summary>The owner cannot be asked: it is not Paddock, or has no right to watch an object of its own.</summary>
     NoLease,
@@ -51,7 +54,7 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
         if (watched < 0)
         {
             // neither the object nor the right to watch it
-            return watched is RbdErrors.NotFoundResult or NotPermitted or NoAccess ? OwnerSign.NoLease : OwnerSign.Unclear;
+            return watched is RbdErrors.NotFoundResult or NotPermitted or NoAccess ? OwnerSign.NoLease : OwnerSign.Disturbed;
         }
 
         Volatile.Write(ref _arrived, 0);
@@ -62,19 +65,16 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
         {
             // without its watch, the object was removed: the image is being closed
             _settled = _isWatchLost ? _settled : now + Settling;
-            return OwnerSign.Unclear;
+            return OwnerSign.Disturbed;
         }
 
-        bool isSilent = reply.Silent.Contains(client) && !reply.Answered.Contains(client);
+        _settled = now - sent > SlowReply ? now + Settling : _settled;
+        return reply.Answered.Contains(client) ? OwnerSign.Answered
+            : !reply.Silent.Contains(client) ? OwnerSign.NoLease
+            : now < _settled ? OwnerSign.Disturbed
 
-        // the owner's own answer may take its time
-        if (arrived - sent > SlowQuestion || now - sent > SlowReply)
-        {
-            _settled = now + Settling;
-        }
-
-        return isSilent ? now < _settled ? OwnerSign.Unclear : OwnerSign.Silent
-            : reply.Answered.Contains(client) ? OwnerSign.Answered : OwnerSign.NoLease;
+            // the owner had less time for its answer
+            : arrived - sent > SlowQuestion ? OwnerSign.Unclear : OwnerSign.Silent;
     }
 
     /// <inheritdoc/>

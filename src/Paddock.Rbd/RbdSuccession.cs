@@ -31,7 +31,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
     private readonly IContestedLock _lock;
     private readonly TimeProvider _clock;
     private readonly ISuccessionObserver? _observer;
-    private bool _isAnswering;
+    private OwnerSign _sign = OwnerSign.Disturbed;
     private int _silent;
     private long _doubted, _lockRead;
 
@@ -65,7 +65,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
         var state = await JudgeAsync();
         if (state == SuccessionState.Free)
         {
-            (_silent, _isAnswering, Owner) = (0, false, null);
+            (_silent, _doubted, _sign, Owner) = (0, 0, OwnerSign.Disturbed, null);
         }
 
         return state;
@@ -93,33 +93,36 @@ internal sealed class RbdSuccession : IAsyncDisposable
     private async Task<SuccessionState> JudgeAsync()
     {
         // an owner that answers has the lock, mostly: when it closes the image, it stops answering first
-        bool isRead = !_isAnswering || _clock.GetTimestamp() - _lockRead > LockPeriod.TotalNanoseconds;
+        bool isRead = _sign != OwnerSign.Answered || _clock.GetTimestamp() - _lockRead > LockPeriod.TotalNanoseconds;
         if (isRead && await IsFreeAsync())
         {
             return SuccessionState.Free;
         }
 
         var owner = Owner!;
-        await (_isAnswering || _doubted != 0 ? Task.CompletedTask : DoubtAsync(owner));
+        bool isDoubtful = _sign is not (OwnerSign.Answered or OwnerSign.NoLease) && (_silent == 0 || _doubted == 0);
+        await (isDoubtful ? DoubtAsync(owner) : Task.CompletedTask);
         long asked = _clock.GetTimestamp();
-        var sign = await _probe.AskAsync(owner.Id);
-        _isAnswering = sign == OwnerSign.Answered;
-        if (_isAnswering)
+        _sign = await _probe.AskAsync(owner.Id);
+        if (_sign != OwnerSign.Answered)
         {
-            (_silent, _doubted) = (0, 0);
-            return SuccessionState.Owned;
+            _observer?.Unanswered(owner, _sign, Since(asked));
         }
 
-        _observer?.Unanswered(owner, sign, Since(asked));
-        if (sign == OwnerSign.Silent)
+        switch (_sign)
         {
-            return ++_silent < SignsOfDeath ? SuccessionState.Suspected
-                : await FenceAsync(owner) ? SuccessionState.Free : SuccessionState.Owned;
+            case OwnerSign.Silent:
+                return ++_silent < SignsOfDeath ? SuccessionState.Suspected
+                    : await FenceAsync(owner) ? SuccessionState.Free : SuccessionState.Owned;
+            case OwnerSign.Unclear:
+                return _silent > 0 ? SuccessionState.Suspected : SuccessionState.Owned;
+            case OwnerSign.NoLease when isRead && !await _lock.IsAliveAsync(owner):
+                // the cluster has judged, after its timeout for watches; whoever opens the image breaks the lock
+                return SuccessionState.Free;
+            default:
+                (_silent, _doubted) = (0, 0);
+                return SuccessionState.Owned;
         }
-
-        // without a lease, the cluster judges after its timeout for watches; whoever opens the image then breaks the lock
-        _silent = 0;
-        return sign != OwnerSign.NoLease || !isRead || await _lock.IsAliveAsync(owner) ? SuccessionState.Owned : SuccessionState.Free;
     }
 
     private async Task<bool> IsFreeAsync()

@@ -23,6 +23,7 @@ internal sealed class SuccessionLog(string image, ServeLog log) : ISuccessionObs
     {
         OwnerSign.Silent => "silent",
         OwnerSign.NoLease => "no lease",
+        OwnerSign.Disturbed => "cluster disturbed",
         _ => "unclear",
     };
 
