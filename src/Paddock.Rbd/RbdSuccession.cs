@@ -12,7 +12,7 @@ internal enum SuccessionState
     /// <summary>Its owner runs, or may run.</summary>
     Owned,
 
-    /// <summary>Its owner has not answered once.</summary>
+    /// <summary>Its owner has not answered, and is to be asked again at once.</summary>
     Suspected,
 }
 
@@ -111,6 +111,10 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
         switch (_sign)
         {
+            case OwnerSign.Silent when _doubted != 0 && await ReadRecordAsync() == new OwnerRecord(owner.Id, 0):
+                // it has removed the doubt since the question, so it ran, and may have died meanwhile
+                (_silent, _doubted) = (0, 0);
+                return SuccessionState.Suspected;
             case OwnerSign.Silent:
                 return ++_silent < SignsOfDeath ? SuccessionState.Suspected
                     : await FenceAsync(owner) ? SuccessionState.Free : SuccessionState.Owned;
@@ -158,9 +162,8 @@ internal sealed class RbdSuccession : IAsyncDisposable
         long doubted = _doubted;
         (_silent, _doubted) = (0, 0);
         long start = _clock.GetTimestamp();
-        if ((doubted != 0 && await ReadRecordAsync() == new OwnerRecord(owner.Id, 0)) || !await _lock.BreakAsync(owner))
+        if (!await _lock.BreakAsync(owner))
         {
-            // it has removed the doubt, so it runs; or it has released the lock
             return false;
         }
 

@@ -7,6 +7,9 @@ namespace Paddock.Rbd;
 /// <param name="observer">Receives the signs of a dead owner; null: nobody.</param>
 internal sealed class RbdTurn(RbdTarget target, ISuccessionObserver? observer = null) : IAsyncDisposable
 {
+    // of an owner that does not answer, and does not die either: some seconds
+    private const int MostLooks = 8;
+
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(400), QuickPoll = TimeSpan.FromMilliseconds(25),
         QuickTime = TimeSpan.FromSeconds(2), EndLimit = TimeSpan.FromSeconds(2);
 
@@ -46,12 +49,12 @@ internal sealed class RbdTurn(RbdTarget target, ISuccessionObserver? observer = 
     /// <exception cref="BlockException">The cluster cannot be reached.</exception>
     public async Task<bool> TryFenceAsync()
     {
-        SuccessionState state;
-        do
+        var state = SuccessionState.Suspected;
+        for (int i = 0; i < MostLooks && state == SuccessionState.Suspected; i++)
         {
             state = await LookAsync(CancellationToken.None);
         }
-        while (state == SuccessionState.Suspected);
+
         return state == SuccessionState.Free;
     }
 
