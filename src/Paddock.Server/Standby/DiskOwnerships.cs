@@ -59,5 +59,5 @@ internal sealed class DiskOwnerships(ServeSettings settings, ServiceManager mana
     }
 
     private void ShowStatus()
-        => manager.Status(string.Join(", ", _all.Select(static o => $"{o.Disk.Name}: {DiskStateNames.NameOf(o.Disk.State)}")));
+        => manager.Status(string.Join(", ", _all.Select(static o => $"{o.Disk.Name}: {o.Disk.StateName}")));
 }
