@@ -69,7 +69,7 @@ public static class Lane
                 var (_, time, isMoved) = times[^1];
                 options.Report?.Invoke(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{DateTime.UtcNow:HH:mm:ss.fff} seed {options.Seed}, {i + 1}: {kind}, {time.TotalMilliseconds:0} ms"
+                    $"{TimeProvider.System.GetUtcNow():HH:mm:ss.fff} seed {options.Seed}, {i + 1}: {kind}, {time.TotalMilliseconds:0} ms"
                     + $"{(isMoved ? "" : ", same server")}"));
             }
 
