@@ -98,6 +98,25 @@ public class AnaTests
     }
 
     [Fact]
+    public async Task Events_that_no_request_waits_for_do_not_collect()
+    {
+        var group = new AnaGroup(1, AnaState.Optimized);
+        await using var bench = await Bench.StartAsync(group: group);
+        using var admin = Connect(bench);
+        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: 1 << 11);
+        for (int i = 0; i < 10; i++)
+        {
+            group.SetState(i % 2 == 0 ? AnaState.NonOptimized : AnaState.Optimized);
+            admin.Log(AnaLogId, 16);
+        }
+
+        admin.Post(AdminOpcode.AsyncEventRequest);
+        Assert.Equal(2u | (AnaEvent << 8) | ((uint)AnaLogId << 16), (uint)admin.Next().Result);
+        admin.Post(AdminOpcode.AsyncEventRequest);
+        Assert.Equal(0u, (uint)admin.Run(AdminOpcode.KeepAlive).Result);
+    }
+
+    [Fact]
     public async Task Masked_change_is_not_reported()
     {
         var group = new AnaGroup(1, AnaState.Optimized);
