@@ -13,6 +13,7 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
 
     private readonly RbdCluster _cluster;
     private readonly OwnershipLoss _loss;
+    private readonly RbdCache _cache;
     private readonly RbdOperations _operations;
     private readonly bool _isLocked;
     private RbdLease? _lease;
@@ -24,7 +25,8 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
         (_cluster, _image, Target, IsReadOnly) = (cluster, image, target, readOnly);
         Name = target.ToString();
         _loss = new OwnershipLoss(Name);
-        _operations = new RbdOperations(Name, _loss);
+        _cache = readOnly ? new RbdCache(RbdCacheMode.Off) : RbdCache.Of(image);
+        _operations = new RbdOperations(Name, _loss, _cache);
         RbdErrors.Check(
             LibRbd.Stat(image, out var information, (nuint)sizeof(LibRbd.ImageInformation)), $"cannot read the size of '{Name}'");
         RbdErrors.Check(LibRbd.GetFeatures(image, out ulong features), $"cannot read the features of '{Name}'");
@@ -141,6 +143,16 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data)
         => Rent().Submit(_image, new RbdRequest(RbdRequestKind.Write, offset, data.Length), data);
 
+    /// <summary>Whether <see cref="WriteThroughAsync"/> is possible.</summary>
+    public bool CanWriteThrough => _cache.CanWriteThrough;
+
+    /// <summary>Whether everything that has completed is durable.</summary>
+    public bool IsSettled => _cache.IsSettled;
+
+    /// <summary>Writes, and completes when that is durable; the range is inside the image.</summary>
+    public ValueTask WriteThroughAsync(long offset, ReadOnlyMemory<byte> data)
+        => Rent().Submit(_image, new RbdRequest(RbdRequestKind.WriteThrough, offset, data.Length), data);
+
     /// <summary>Makes a range zero.</summary>
     /// <param name="offset">First byte.</param>
     /// <param name="length">Bytes, inside the image.</param>
@@ -152,7 +164,11 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
     public ValueTask DiscardAsync(long offset, long length) => RangeAsync(RbdRequestKind.Discard, offset, length);
 
     /// <summary>Makes all completed writes durable.</summary>
-    public ValueTask FlushAsync() => Rent().Submit(_image, new RbdRequest(RbdRequestKind.Flush, 0, 0), default);
+    public ValueTask FlushAsync()
+    {
+        _loss.ThrowIfLost();
+        return _cache.TryBeginFlush() ? FlushCacheAsync() : default;
+    }
 
     /// <summary>Changes the size.</summary>
     public Task ResizeAsync(long length) => CallAsync(image =>
@@ -196,6 +212,20 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
             }
 
             await Task.Run(() => Close(image));
+        }
+    }
+
+    private async ValueTask FlushCacheAsync()
+    {
+        bool isDone = false;
+        try
+        {
+            await Rent().Submit(_image, new RbdRequest(RbdRequestKind.Flush, 0, 0), default);
+            isDone = true;
+        }
+        finally
+        {
+            _cache.EndFlush(isDone);
         }
     }
 
