@@ -97,6 +97,10 @@ internal sealed class ZoneDirectFlush(
                 buffer.Bytes.AsMemory(0, buffer.Length));
             isDone = true;
         }
+        catch (BlockException e) when (e.Error == BlockError.NoSpace)
+        {
+            // the place behind the table is not reserved, that of the data is
+        }
         finally
         {
             if (isDone)
@@ -113,7 +117,7 @@ internal sealed class ZoneDirectFlush(
             }
         }
 
-        return true;
+        return isDone;
     }
 
     private bool HasRoom(int length)
