@@ -24,6 +24,7 @@ internal sealed class ZonePointerTable
     private bool[] _isDirty;
     private byte[] _stored;
     private byte[] _record = [];
+    private int _recordSize;
 
     public ZonePointerTable(IStorage storage, HostOffset offset, byte[] stored, ZoneTableFormat format)
     {
@@ -49,7 +50,11 @@ internal sealed class ZonePointerTable
     public bool MayHaveRecord { get; private set; }
 
     /// <summary>Takes the data that the storage has behind the table.</summary>
-    public void TakeRecord(ZoneDataRecord record, byte[] bytes) => (Record, _record, MayHaveRecord) = (record, bytes, true);
+    public void TakeRecord(ZoneDataRecord record, byte[] bytes)
+    {
+        (Record, _record, MayHaveRecord) = (record, bytes, true);
+        _recordSize = Math.Max(_recordSize, bytes.Length);
+    }
 
     /// <summary>Sets a zone's pointer in captured sectors, to which the zone's is added.</summary>
     public void Set(int zone, long pointer, List<int> sectors)
@@ -77,6 +82,7 @@ internal sealed class ZonePointerTable
     {
         var bytes = record.Build(Offset, data.Span);
         MayHaveRecord = true;
+        _recordSize = Math.Max(_recordSize, bytes.Length);
         await durable.WriteDurablyAsync(Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, bytes));
         TakeRecord(record, bytes);
     }
@@ -224,8 +230,10 @@ internal sealed class ZonePointerTable
         _stored = stored;
         _dirty.Clear();
         _isDirty = new bool[(stored.Length + SectorBytes - 1) / SectorBytes];
-        (Record, MayHaveRecord) = (null, false);
+        ForgetRecord();
     }
+
+    private void ForgetRecord() => (Record, _record, _recordSize, MayHaveRecord) = (null, [], 0, false);
 
     // in one request: data must not outlive the pointer that is their end, or come to count when it has the same value again
     private async ValueTask WriteWithRecordAsync(List<int> sectors, bool endsRecord)
@@ -238,10 +246,10 @@ internal sealed class ZonePointerTable
         bool stays = !endsRecord && Record is { } record && HasPointer(record.Zone, record.End);
         await _storage.OnEventAsync("zone_table_update");
         await _storage.WriteAsync(
-            Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, stays ? _record : new byte[ZoneDataRecord.EmptySize]));
+            Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, stays ? _record : new byte[_recordSize]));
         if (!stays)
         {
-            (Record, MayHaveRecord) = (null, false);
+            ForgetRecord();
         }
     }
 
