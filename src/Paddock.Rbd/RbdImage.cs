@@ -31,6 +31,8 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
             LibRbd.Stat(image, out var information, (nuint)sizeof(LibRbd.ImageInformation)), $"cannot read the size of '{Name}'");
         RbdErrors.Check(LibRbd.GetFeatures(image, out ulong features), $"cannot read the features of '{Name}'");
         ObjectSize = 1L << information.Order;
+        RbdErrors.Check(LibRbd.GetStripeUnit(image, out ulong stripe), $"cannot read the stripes of '{Name}'");
+        WholeBytes = Math.Min(ObjectSize, (long)stripe);
         _length = (long)information.Size;
         HasFastDiff = (features & LibRbd.FeatureFastDiff) != 0;
         _isLocked = !readOnly && (features & LibRbd.FeatureExclusiveLock) != 0;
@@ -50,6 +52,9 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
 
     /// <summary>Bytes of an object.</summary>
     public long ObjectSize { get; }
+
+    /// <summary>Bytes of the aligned blocks of the image that lie in one object each.</summary>
+    public long WholeBytes { get; }
 
     /// <summary>Whether the map of objects tells which of them hold data.</summary>
     public bool HasFastDiff { get; }

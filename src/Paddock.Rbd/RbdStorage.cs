@@ -44,7 +44,7 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
     public bool IsThin => true;
 
     /// <inheritdoc/>
-    public long DurableBlock => image.CanWriteThrough ? image.ObjectSize : 0;
+    public long DurableBlock => image.CanWriteThrough ? image.WholeBytes : 0;
 
     /// <inheritdoc/>
     public bool IsSettled => image.IsSettled;

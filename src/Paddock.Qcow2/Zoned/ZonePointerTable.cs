@@ -56,6 +56,9 @@ internal sealed class ZonePointerTable
         _recordSize = Math.Max(_recordSize, bytes.Length);
     }
 
+    /// <summary>Something lies behind the table that does not count: the next write clears it.</summary>
+    public void SuspectRecord(int size) => (MayHaveRecord, _recordSize) = (true, size);
+
     /// <summary>Sets a zone's pointer in captured sectors, to which the zone's is added.</summary>
     public void Set(int zone, long pointer, List<int> sectors)
     {

@@ -60,6 +60,11 @@ internal static class ZonedOpening
         var state = new ZonedState(header, parameters, zones, table);
         bool hasData = room > 0 && TakeData(state, bytes[place..]);
         image.Parts.ZoneData.IsLive = hasData;
+        if (room > 0 && !hasData)
+        {
+            table.SuspectRecord(ZoneDataRecord.SizeFor(room));
+        }
+
         var zoned = new ZonedImage(image, state);
         await zoned.LoadAttributesAsync(cancellationToken);
         if (hasData && !image.IsReadOnly)

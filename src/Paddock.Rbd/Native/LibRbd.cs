@@ -63,6 +63,9 @@ internal static unsafe partial class LibRbd
     [LibraryImport(Name, EntryPoint = "rbd_get_size")]
     public static partial int GetSize(nint image, out ulong size);
 
+    [LibraryImport(Name, EntryPoint = "rbd_get_stripe_unit")]
+    public static partial int GetStripeUnit(nint image, out ulong bytes);
+
     [LibraryImport(Name, EntryPoint = "rbd_get_features")]
     public static partial int GetFeatures(nint image, out ulong features);
 
