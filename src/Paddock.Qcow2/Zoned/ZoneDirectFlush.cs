@@ -10,7 +10,8 @@ namespace Paddock.Qcow2.Zoned;
 /// a later flush. Only if nothing else has to become durable.
 /// </summary>
 internal sealed class ZoneDirectFlush(
-    ZonedState state, ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, IDurableStorage durable, IStorage storage,
+    ZonedState state, ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, IDurableStorage durable,
+    IStorage storage,
     ZoneTableStage stage, ZoneTableSpace space, RecordMark mark)
 {
     /// <summary>Most bytes of a table that is written as a whole.</summary>

@@ -8,7 +8,8 @@ namespace Paddock.Sim.Ceph;
 /// <param name="client">The client; it has the lock.</param>
 /// <param name="lease">Its lease; owned.</param>
 /// <param name="random">Source of all random choices.</param>
-internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Random random) : IStorage, ILeasedStorage, IThinStorage, IDurableStorage
+internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Random random)
+    : IStorage, ILeasedStorage, IThinStorage, IDurableStorage
 {
     private const int GrowthObjects = 16;
 
