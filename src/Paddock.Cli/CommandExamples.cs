@@ -103,6 +103,7 @@ internal static class CommandExamples
             "paddock farm --temporary 16G --zone-size 64M --count 8 --json",
             "paddock farm golden.qcow2 --count 4 -- 'paddock zones \"$PADDOCK_URI\"; cat \"$PADDOCK_LIST\"'",
             "paddock farm golden.qcow2 --count 4 --dir overlays --keep",
+            "paddock farm rbd:pool/golden --count 400 --clone --plan lab1,lab2,lab3:4500",
         ],
         ["fault"] =
         [

@@ -40,10 +40,13 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     public int MaxAppend => _link.Current.MaxAppend;
 
     /// <summary>Counts the connections: identifies the one that was lost.</summary>
-    internal int Generation => _link.Generation;
+    internal int Generation => _link.Route.Generation;
 
     /// <summary>Another number when acknowledged writes that were not flushed may be lost.</summary>
-    internal int Incarnation => _link.Incarnation;
+    internal int Incarnation => _link.Route.Incarnation;
+
+    /// <inheritdoc cref="HostLink.Route"/>
+    internal HostRoute Route => _link.Route;
 
     /// <summary>Whether an acknowledged write is not durable before a flush.</summary>
     internal bool HasWriteCache => _link.Current.HasWriteCache;
@@ -97,17 +100,17 @@ public sealed class NvmeTcpHost : IAsyncDisposable
         => _link.Current.IdentifyAsync(cns, namespaceId, commandSet, cancellationToken);
 
     /// <inheritdoc cref="HostLink.RunAsync"/>
-    internal ValueTask<CompletionEntry> RunAsync(
+    internal ValueTask<HostAnswer> RunAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
         => _link.RunAsync(entry, toController, toHost, cancellationToken);
 
     /// <inheritdoc cref="HostLink.RunOnceAsync"/>
     internal ValueTask<CompletionEntry> RunOnceAsync(
-        in SubmissionEntry entry, ReadOnlyMemory<byte> data, int generation, CancellationToken cancellationToken)
-        => _link.RunOnceAsync(entry, data, default, generation, cancellationToken);
+        in SubmissionEntry entry, ReadOnlyMemory<byte> data, HostRoute route, CancellationToken cancellationToken)
+        => _link.RunOnceAsync(entry, data, default, route, cancellationToken);
 
     /// <inheritdoc cref="HostLink.NoteRefusal"/>
-    internal bool NoteRefusal(NvmeStatus status, int generation) => _link.NoteRefusal(status, generation);
+    internal bool NoteRefusal(NvmeStatus status, HostRoute route) => _link.NoteRefusal(status, route);
 
     /// <inheritdoc cref="HostLink.ThrowIfRefusedFor"/>
     internal void ThrowIfRefusedFor(long since) => _link.ThrowIfRefusedFor(since);

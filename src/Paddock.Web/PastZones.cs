@@ -5,6 +5,9 @@ namespace Paddock.Web;
 /// <summary>Condition, bytes written and traffic of each zone at one time.</summary>
 internal sealed class PastZones
 {
+    /// <summary>Condition of zones that have not been seen, because another server owns the image.</summary>
+    public const byte Unknown = 255;
+
     private readonly byte[] _condition;
     private readonly long[] _written;
     private readonly uint[] _writes, _resets, _reads;
@@ -30,6 +33,14 @@ internal sealed class PastZones
         var (table, heat) = (disk.Zones!.Table, disk.Disk.Meter.Heat);
         var zones = new PastZones([.. table.Condition], [.. table.Written], new uint[table.Zones], new uint[table.Zones],
             new uint[table.Zones]) { Stamp = stamp };
+        for (int zone = 0; zone < table.Zones; zone++)
+        {
+            if (Volatile.Read(ref table.Stamp[zone]) == 0)
+            {
+                zones._condition[zone] = Unknown;
+            }
+        }
+
         for (int zone = 0; zone < Math.Min(table.Zones, heat?.Zones ?? 0); zone++)
         {
             zones._writes[zone] = heat!.Writes(zone);
@@ -40,7 +51,7 @@ internal sealed class PastZones
         return zones;
     }
 
-    /// <summary>Condition of each zone, as its number in reports.</summary>
+    /// <summary>Condition of each zone, as its number in reports, or <see cref="Unknown"/>.</summary>
     public ReadOnlyMemory<byte> Condition => _condition;
 
     /// <summary>Bytes written of a zone.</summary>
@@ -63,6 +74,7 @@ internal sealed class PastZones
     {
         var (condition, written, writes, resets, reads) = (_condition[..], _written[..], _writes[..], _resets[..], _reads[..]);
         Array.Resize(ref condition, count);
+        condition.AsSpan(Math.Min(Count, count)).Fill(Unknown);
         Array.Resize(ref written, count);
         Array.Resize(ref writes, count);
         Array.Resize(ref resets, count);

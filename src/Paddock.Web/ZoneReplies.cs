@@ -61,7 +61,7 @@ internal static class ZoneReplies
     /// <summary>
     /// Replies with all zones as little-endian arrays: a head of four 32-bit numbers (stamp, number of zones, bytes of a unit, bytes of
     /// JSON at the end); then for each zone 32 bits of units written, of writes, of resets and of reads, array by array; then a byte of
-    /// condition for each. With a history, the zones are those of its beginning, and its frames follow as a JSON array.
+    /// condition for each (255: not seen yet). With a history, the zones are those of its beginning, and its frames follow as a JSON array.
     /// </summary>
     public static async Task PackedAsync(HttpContext context, LiveDisk disk, uint stamp, History? history)
     {

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Nvme.Ana;
+using Paddock.Testing;
 using Paddock.Testing.Protocols;
 using Paddock.Testing.Protocols.Nvme;
 
@@ -194,5 +195,89 @@ public class MultipathTests
         var e = await Assert.ThrowsAsync<BlockException>(() => disk.Zones!.AppendAsync(0, new byte[4096]).AsTask());
         Assert.Contains("not known", e.Message, StringComparison.Ordinal);
         Assert.Equal(0, servers.Second.Namespace.Statistics.BytesWritten);
+    }
+
+    [Fact]
+    public async Task Write_behind_the_pointer_is_rejected_by_the_next_server_too()
+    {
+        await using var servers = await TwoServers.StartAsync();
+        await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        await disk.WriteAsync(0, new byte[8192]);
+        int before = host.Generation;
+        await TwoServers.HandOverAsync(servers.First, servers.Second);
+        await Eventually.TrueAsync(() => host.Generation > before);
+        var e = await Assert.ThrowsAsync<ZoneException>(() => disk.WriteAsync(0, new byte[4096]).AsTask());
+        Assert.Equal(ZoneError.NotAtWritePointer, e.Reason);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1 << 20)]
+    public async Task Flush_succeeds_if_the_server_crashed_without_acknowledged_writes(long zoneSize)
+    {
+        await using var servers = await TwoServers.StartAsync(zoneSize: zoneSize);
+        await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        servers.First.Freeze(true);
+        var write = disk.WriteAsync(0, new byte[4096]).AsTask();
+        servers.Second.Group.SetState(AnaState.Optimized);
+        await write.WaitAsync(Patience);
+        await disk.FlushAsync().AsTask().WaitAsync(Patience);
+        servers.First.Group.LoseAccess();
+        servers.First.Freeze(false);
+    }
+
+    [Fact]
+    public async Task Server_that_cannot_flush_has_not_handed_over()
+    {
+        await using var servers = await TwoServers.StartAsync();
+        servers.First.Group.SetState(AnaState.NonOptimized);
+        await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        await disk.WriteAsync(0, new byte[4096]);
+        int before = host.Generation;
+
+        // it has lost the disk, and does not report it yet
+        servers.First.Faults.Add(new() { Operations = Faults.DeviceOperations.Flush, Error = BlockError.NotOwner });
+        servers.Second.Group.SetState(AnaState.Optimized);
+        await Eventually.TrueAsync(() => host.Generation > before);
+        var e = await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync().AsTask());
+        Assert.Contains("may be lost", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Events_are_followed_after_a_namespace_was_removed()
+    {
+        await using var servers = await TwoServers.StartAsync();
+        await using var other = MemoryDisk.Of(1 << 20);
+        foreach (var side in new[] { servers.First, servers.Second })
+        {
+            side.Subsystem.Add(new NvmeNamespace(2, other, 512, "other") { AnaGroup = side.Group });
+        }
+
+        await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        await using var removed = await host.OpenAsync(2, ownsHost: false);
+        servers.First.Subsystem.Remove(servers.First.Subsystem.Namespaces[1]);
+        await Eventually.TrueAsync(() => servers.First.Subsystem.ControllersOf(servers.First.Namespace).All(c => !c.Events.OwesNamespaces));
+        int before = host.Generation;
+        await TwoServers.HandOverAsync(servers.First, servers.Second);
+        await Eventually.TrueAsync(() => host.Generation > before);
+    }
+
+    [Fact]
+    public async Task Silent_server_that_receives_no_more_is_left()
+    {
+        const int piece = 1 << 20;
+        await using var servers = await TwoServers.StartAsync(64 * piece, 64 * piece);
+        await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        servers.First.Freeze(true);
+        var all = Enumerable.Range(0, 48).Select(i => disk.WriteAsync(i * piece, new byte[piece]).AsTask()).ToArray();
+        servers.Second.Group.SetState(AnaState.Optimized);
+        await Task.WhenAll(all).WaitAsync(Patience);
+        await disk.FlushAsync().AsTask().WaitAsync(Patience);
+        servers.First.Group.LoseAccess();
     }
 }

@@ -105,7 +105,7 @@ public sealed class FarmTests(CephCluster cluster) : IDisposable
     [InlineData("rbd:rbd/g --count 2 --keep", "--keep requires --dir, --pool or --clone")]
     [InlineData("rbd:rbd/g --count 2 --part 0/2", "--part '0/2': expected K/N")]
     [InlineData("rbd:rbd/g --count 2 --part 2", "--part '2': expected K/N")]
-    [InlineData("rbd:rbd/g --count 2 --part 3/4", "this server has 0 of 2 drives")]
+    [InlineData("rbd:rbd/g --count 2 --part 3/4", "server 3 of 4 has 0 of the 2 drives")]
     [InlineData("rbd:rbd/g:keyring=k --count 2", "must not name options of Ceph (keyring=)")]
     public async Task Wrong_command_line_is_rejected(string line, string message)
     {

@@ -1,5 +1,6 @@
 using Microsoft.Playwright;
 using Paddock.Block;
+using Paddock.Images;
 
 namespace Paddock.Web.Tests;
 
@@ -167,6 +168,25 @@ public sealed class PageTests(Browser browser) : IClassFixture<Browser>
         await page.FillAsync("#token", WebServer.Token);
         await page.ClickAsync("#actions >> text=offline");
         await page.WaitForFunctionAsync("() => paddock.zone(4).condition === 'offline'");
+        await page.CloseAsync();
+    }
+
+    [Fact]
+    public async Task Page_shows_that_another_server_owns_the_image_until_it_is_taken_over()
+    {
+        ImageNode? owner = null;
+        await using var server = await WebServer.StartAsync(
+            with: static settings => settings with { Standby = true, Node = 1 },
+            before: async image => owner = await new ImageOpener("owner", TextWriter.Null).OpenAsync(
+                image, new OpenSettings { ReadOnly = false }));
+        const string State = "document.getElementById('state').textContent";
+        var page = await browser.OpenAsync(server);
+        await page.WaitForFunctionAsync($"() => {State} === 'standby: another server owns the image'");
+        Assert.Equal("unknown", await page.EvaluateAsync<string>("() => paddock.zone(3).condition"));
+        await owner!.DisposeAsync();
+        await page.WaitForFunctionAsync($"() => {State} === '' && paddock.zone(3).condition === 'empty'");
+        await server.AskAsync("handover");
+        await page.WaitForFunctionAsync($"() => {State}.startsWith('standby') && paddock.zone(3).condition === 'empty'");
         await page.CloseAsync();
     }
 

@@ -44,8 +44,10 @@ internal sealed class WebServer : IAsyncDisposable
     /// <param name="control">Whether clients with <see cref="Token"/> may change zones.</param>
     /// <param name="with">Modifies the settings.</param>
     /// <param name="maxOpen">Maximum number of open zones; 0: no limit.</param>
+    /// <param name="before">Runs before the server starts, with the name of the image.</param>
     public static async Task<WebServer> StartAsync(
-        int zones = 16, long zoneSize = 1 << 20, bool control = false, Func<ServeSettings, ServeSettings>? with = null, uint maxOpen = 0)
+        int zones = 16, long zoneSize = 1 << 20, bool control = false, Func<ServeSettings, ServeSettings>? with = null, uint maxOpen = 0,
+        Func<string, Task>? before = null)
     {
         string folder = Directory.CreateTempSubdirectory("paddock-web-").FullName;
         string image = Path.Combine(folder, "disk.qcow2"), token = Path.Combine(folder, "token");
@@ -64,6 +66,7 @@ internal sealed class WebServer : IAsyncDisposable
             WebTokenFile = control ? token : null,
         };
         settings = with?.Invoke(settings) ?? settings;
+        await (before?.Invoke(image) ?? Task.CompletedTask);
         var log = new StringWriter();
         var server = await PaddockServer.StartAsync(
             settings, new ServeLog(TextWriter.Synchronized(log), TimeProvider.System, json: true), null, new WebPart());

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using Paddock.Cli.Native;
 using Paddock.Images;
@@ -20,7 +21,8 @@ internal sealed class FarmCommand
         "GOLDEN may be an image in Ceph, rbd:POOL/IMAGE[@SNAPSHOT]. Overlays are then files in --dir, or",
         "images in --pool. With --clone the drives are RBD clones of a snapshot of GOLDEN, which may be",
         "written afterwards. With --part K/N, server K of N serves its share of the --count drives, which",
-        "have the same numbers everywhere.",
+        "have the same numbers everywhere; --plan prints the command of each server, and where each drive",
+        "will be.",
         "",
         "The drives are listed when clients can connect, and removed when the server stops (--keep with",
         "--dir, --pool or --clone keeps them). After '--', a command: the server ends with it, as for",
@@ -31,6 +33,8 @@ internal sealed class FarmCommand
 
     private const int MaxCount = 10_000, MaxOfAllServers = 1_000_000, ConnectionsOfDrive = 8, MostConnections = 65536;
 
+    private const string TemporaryName = "drive.qcow2";
+
     private readonly Argument<string[]> _words = new("GOLDEN")
     {
         Description = "Image of all drives: a file, or rbd:POOL/IMAGE.", Arity = ArgumentArity.ZeroOrMore,
@@ -39,6 +43,9 @@ internal sealed class FarmCommand
     private readonly Option<int?> _count = ServerOptions.Number("--count", "N", "Number of drives, of all servers together.");
 
     private readonly Option<string?> _part = ServerOptions.Text("--part", "K/N", "This is server K of N (default: 1/1).");
+
+    private readonly Option<string?> _plan = ServerOptions.Text(
+        "--plan", "HOST[:PORT],...", "Prints the commands of these servers and their drives; serves nothing.");
 
     private readonly Option<string?> _temporary = ServerOptions.Text(
         "--temporary", "SIZE", "Creates empty drives of this size instead.");
@@ -70,8 +77,8 @@ internal sealed class FarmCommand
         var farm = new FarmCommand(console);
         var command = new Command("farm", "Serves many drives alike, made of one image.")
         {
-            farm._words, farm._count, farm._part, farm._temporary, farm._nvme, farm._nbd, farm._dir, farm._pool, farm._clone, farm._keep,
-            farm._json,
+            farm._words, farm._count, farm._part, farm._plan, farm._temporary, farm._nvme, farm._nbd, farm._dir, farm._pool, farm._clone,
+            farm._keep, farm._json,
         };
         farm._disk.AddTo(command);
         farm._server.AddTo(command);
@@ -84,12 +91,17 @@ internal sealed class FarmCommand
     {
         string[] words = CaptiveWords.CommandOf(parsed), images = CaptiveWords.ArgumentsOf(parsed, _words);
         int count = Check(parsed, images);
+        if (parsed.GetValue(_plan) is { } servers)
+        {
+            return ShowPlan(parsed, FarmServer.ParseAll(servers), images, count);
+        }
+
         var part = parsed.GetValue(_part) is { } text ? FarmPart.Parse(text) : FarmPart.All;
         CheckShare(part, count);
         using var report = _process.ReportOf(parsed);
         using var folder = TemporaryFolder.Create("paddock-farm-");
         var golden = new FarmGolden(
-            images.FirstOrDefault() ?? folder["drive.qcow2"], _server.FormatOf(parsed), _server.PassphraseOf(parsed),
+            images.FirstOrDefault() ?? folder[TemporaryName], _server.FormatOf(parsed), _server.PassphraseOf(parsed),
             _server.Over(new ServeSettings(), parsed).Backing);
         if (parsed.GetValue(_temporary) is { } size)
         {
@@ -115,6 +127,56 @@ internal sealed class FarmCommand
         return await ServeVerb.RunAsync(settings, process, _console, cancellationToken) ? NativeExit.Success : NativeExit.Failure;
     }
 
+    private int ShowPlan(ParseResult parsed, FarmServer[] servers, string[] images, int count)
+    {
+        if (CaptiveWords.CommandOf(parsed).Length > 0 || parsed.GetValue(_part) is not null || parsed.GetValue(_nvme) is not null)
+        {
+            throw Misuse(
+                "--plan chooses --part and --nvme for each server, and serves nothing: leave them out, and the command after '--'");
+        }
+
+        var golden = new FarmGolden(images.FirstOrDefault() ?? TemporaryName, null, null, new ServeSettings().Backing);
+        if (IsInPool(parsed))
+        {
+            PlaceInPool(parsed, golden);
+        }
+
+        // the first has the fewest drives, the last the most
+        CheckShare(new FarmPart(1, servers.Length), count);
+        CheckShare(new FarmPart(servers.Length, servers.Length), count);
+        string nqn = NqnOf(_server.Over(new ServeSettings(), parsed), golden.Stem);
+        var plan = new FarmPlan(servers, count, golden.Stem, nqn, WordsOf(parsed));
+        var lines = parsed.GetValue(_json) ? JsonText.ReadableLines(plan.Json()).Split('\n') : plan.Lines();
+        foreach (string line in lines)
+        {
+            _console.Out.WriteLine(line);
+        }
+
+        return NativeExit.Success;
+    }
+
+    // what was typed, without --plan and --json
+    private List<string> WordsOf(ParseResult parsed)
+    {
+        var words = new List<string>();
+        for (int i = 0; i < parsed.Tokens.Count; i++)
+        {
+            var token = parsed.Tokens[i];
+            if (token.Type == TokenType.Option && token.Value == _plan.Name)
+            {
+                i++;
+            }
+            else if (token.Type != TokenType.Command && !(token.Type == TokenType.Option && token.Value == _json.Name))
+            {
+                words.Add(token.Value);
+            }
+        }
+
+        return words;
+    }
+
+    private static string NqnOf(ServeSettings settings, string stem) => settings.Nqn ?? PaddockServer.DefaultNqn + stem;
+
     private bool IsClone(ParseResult parsed) => parsed.GetValue(_clone);
 
     private bool IsInPool(ParseResult parsed) => IsClone(parsed) || parsed.GetValue(_pool) is not null;
@@ -123,8 +185,10 @@ internal sealed class FarmCommand
     private int FilesOf(ParseResult parsed, FarmGolden golden) => (IsInPool(parsed) ? 0 : 1) + (golden.InRbd is null ? 1 : 0);
 
     private IDrivePlace PlaceOf(ParseResult parsed, FarmGolden golden, TemporaryFolder folder)
-        => !IsInPool(parsed) ? new FolderPlace(parsed.GetValue(_dir) ?? folder["overlays"])
-            : new PoolPlace(golden.InRbd ?? throw Misuse(
+        => IsInPool(parsed) ? PlaceInPool(parsed, golden) : new FolderPlace(parsed.GetValue(_dir) ?? folder["overlays"]);
+
+    private PoolPlace PlaceInPool(ParseResult parsed, FarmGolden golden)
+        => new(golden.InRbd ?? throw Misuse(
                 $"--{(IsClone(parsed) ? "clone" : "pool")} requires a GOLDEN image in RBD, such as rbd:pool/golden: '{golden.Name}' is a "
                 + "file ('paddock img convert' copies it there)"), parsed.GetValue(_pool));
 
@@ -141,7 +205,7 @@ internal sealed class FarmCommand
     {
         var settings = _server.Over(
             new ServeSettings { MaxConnections = Math.Clamp(drives.Names.Count * ConnectionsOfDrive, 256, MostConnections) }, parsed);
-        string nqn = settings.Nqn ?? PaddockServer.DefaultNqn + stem;
+        string nqn = NqnOf(settings, stem);
         return settings with
         {
             Images = [.. drives.Names.Select((name, i) => _server.ImageOf(name, parsed) with
@@ -164,7 +228,8 @@ internal sealed class FarmCommand
         if (part.Count(count) is 0 or > MaxCount)
         {
             throw Misuse(
-                $"--part {part.Number}/{part.Servers}: this server has {part.Count(count)} of {count} drives; expected 1 to {MaxCount}");
+                $"server {part.Number} of {part.Servers} has {part.Count(count)} of the {count} drives (--count); expected 1 to "
+                + $"{MaxCount}");
         }
     }
 
@@ -194,7 +259,7 @@ internal sealed class FarmCommand
             throw Misuse("--dir is for drives in files, and --pool and --clone for drives in Ceph: choose one");
         }
 
-        int most = parsed.GetValue(_part) is null ? MaxCount : MaxOfAllServers;
+        int most = parsed.GetValue(_part) is null && parsed.GetValue(_plan) is null ? MaxCount : MaxOfAllServers;
         return parsed.GetValue(_count) is >= 1 and var count && count <= most ? count
             : throw Misuse(parsed.GetValue(_count) is { } given ? $"--count {given}: expected 1 to {most}"
                 : "specify the number of drives with --count");

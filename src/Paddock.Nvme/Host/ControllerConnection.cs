@@ -161,6 +161,13 @@ internal sealed class ControllerConnection : IAsyncDisposable
         }
     }
 
+    /// <summary>Flushes a namespace, also while the queues are paused.</summary>
+    /// <exception cref="ConnectionLostException">The connection was lost before the answer arrived.</exception>
+    public Task<CompletionEntry> FlushAsync(uint namespaceId)
+        => _io is [var first, ..]
+            ? first.RunPausedAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = namespaceId })
+            : throw new ConnectionLostException(wasSent: false);
+
     /// <summary>Completes when the admin queue has ended.</summary>
     public Task EndedAsync() => _admin.EndedAsync();
 

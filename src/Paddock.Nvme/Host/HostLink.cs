@@ -25,7 +25,7 @@ internal sealed class HostLink : IAsyncDisposable
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2), DrainLimit = TimeSpan.FromSeconds(2);
 
     // requests wait meanwhile
-    private static readonly TimeSpan ReachLimit = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan ReachLimit = TimeSpan.FromMilliseconds(500), FlushLimit = TimeSpan.FromSeconds(10);
 
     private readonly TimeSpan _reconnectTime;
     private readonly KnownNamespaces _namespaces;
@@ -34,11 +34,11 @@ internal sealed class HostLink : IAsyncDisposable
     private readonly AsyncMutex _choosing = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Task> _background = [];
-    private volatile Route _route;
+    private volatile HostRoute _route;
     private HostPath _path;
     private ulong _run;
     private BlockException? _failure;
-    private int _incarnation, _failures, _disposed;
+    private int _failures, _disposed;
     private volatile bool _wasRefused;
 
     private HostLink(TimeSpan reconnectTime, KnownNamespaces namespaces, PathSignal signal, HostPath[] paths, HostPath first)
@@ -49,7 +49,7 @@ internal sealed class HostLink : IAsyncDisposable
         _paths = paths;
         _path = first;
         _run = first.Connection!.ServerRun;
-        _route = new Route(first.Connection, 0);
+        _route = new HostRoute(first.Connection, 0, 0);
         _background.AddRange(paths.Select(p => p.KeepAliveAsync(_stop.Token)));
         _background.AddRange(paths.Length > 1 ? paths.Select(p => p.KeepConnectedAsync(_stop.Token)) : []);
         _background.Add(WatchAsync());
@@ -58,11 +58,8 @@ internal sealed class HostLink : IAsyncDisposable
     /// <summary>The connection in use; it may be lost.</summary>
     public ControllerConnection Current => _route.Connection;
 
-    /// <summary>Counts the choices of a path: identifies the connection that was lost.</summary>
-    public int Generation => _route.Generation;
-
-    /// <summary>Another number when acknowledged writes that were not flushed may be lost.</summary>
-    public int Incarnation => Volatile.Read(ref _incarnation);
+    /// <summary>The connection in use, and what identifies it.</summary>
+    public HostRoute Route => _route;
 
     /// <summary>Connects for the first time, over every address; an attempt that fails is not repeated.</summary>
     /// <exception cref="BlockException">The server cannot be reached or rejects the host at every address.</exception>
@@ -99,22 +96,22 @@ internal sealed class HostLink : IAsyncDisposable
     /// No path could be used; or whether the command was executed is unknown.
     /// </exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public async ValueTask<CompletionEntry> RunAsync(
+    public async ValueTask<HostAnswer> RunAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
     {
         for (long since = 0; ; since = since == 0 ? TimeProvider.System.GetTimestamp() : since)
         {
-            int generation = Generation;
+            var route = _route;
             bool mayHaveRun;
             try
             {
-                var completion = await RunOnceAsync(entry, toController, toHost, generation, cancellationToken);
+                var completion = await RunOnceAsync(entry, toController, toHost, route, cancellationToken);
                 if (!StatusMap.IsOfPath(completion.Status))
                 {
-                    return completion;
+                    return new HostAnswer(completion, route.Incarnation);
                 }
 
-                mayHaveRun = NoteRefusal(completion.Status, generation);
+                mayHaveRun = NoteRefusal(completion.Status, route);
             }
             catch (ConnectionLostException e)
             {
@@ -123,34 +120,30 @@ internal sealed class HostLink : IAsyncDisposable
 
             if (mayHaveRun && entry.Opcode == Opcode.ZoneAppend)
             {
-                await ReconnectAsync(generation);
+                await ReconnectAsync(route.Generation);
                 throw new BlockException(
                     BlockError.Io, "the connection to the controller was lost: whether the zone append was executed is not known");
             }
 
             ThrowIfRefusedFor(since);
-            await ReconnectAsync(generation);
+            await ReconnectAsync(route.Generation);
         }
     }
 
-    /// <summary>Runs a command on the connection of a generation.</summary>
+    /// <summary>Runs a command on a connection, if that is still the one in use.</summary>
     /// <returns>Its completion; one that is about the path (<see cref="StatusMap.IsOfPath"/>) goes to <see cref="NoteRefusal"/>.</returns>
     /// <exception cref="ConnectionLostException">The connection was lost before the answer arrived, or is no longer in use.</exception>
     public ValueTask<CompletionEntry> RunOnceAsync(
-        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, int generation,
+        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, HostRoute route,
         CancellationToken cancellationToken)
-    {
-        var route = _route;
-        return route.Generation == generation ? route.Connection.RunAsync(entry, toController, toHost, cancellationToken)
+        => _route.Generation == route.Generation ? route.Connection.RunAsync(entry, toController, toHost, cancellationToken)
             : throw new ConnectionLostException(wasSent: false);
-    }
 
     /// <summary>Notes that the controller refused a command because of its path.</summary>
     /// <returns>Whether the command may have been executed nevertheless.</returns>
-    public bool NoteRefusal(NvmeStatus status, int generation)
+    public bool NoteRefusal(NvmeStatus status, HostRoute route)
     {
-        var route = _route;
-        if (route.Generation == generation)
+        if (_route.Generation == route.Generation)
         {
             _wasRefused = true;
             foreach (var path in _paths)
@@ -177,7 +170,7 @@ internal sealed class HostLink : IAsyncDisposable
                 throw new BlockException(_failure!.Error, _failure.Message, _failure);
             }
 
-            if (generation == Generation)
+            if (generation == _route.Generation)
             {
                 await ChooseAsync();
             }
@@ -203,7 +196,7 @@ internal sealed class HostLink : IAsyncDisposable
     /// <exception cref="BlockException">The time is over.</exception>
     public void ThrowIfRefusedFor(long since)
     {
-        if (since != 0 && _reconnectTime > TimeSpan.Zero && TimeProvider.System.GetElapsedTime(since) > _reconnectTime)
+        if (since != 0 && TimeProvider.System.GetElapsedTime(since) > _reconnectTime)
         {
             throw NoPath();
         }
@@ -218,15 +211,21 @@ internal sealed class HostLink : IAsyncDisposable
         }
 
         await _stop.CancelAsync();
-        await Task.WhenAll(_background);
-        await _choosing.AcquireAsync();
-        foreach (var path in _paths)
+        try
         {
-            await path.LeaveAsync();
+            await Task.WhenAll(_background);
         }
+        finally
+        {
+            await _choosing.AcquireAsync();
+            foreach (var path in _paths)
+            {
+                await path.LeaveAsync();
+            }
 
-        _choosing.Release();
-        _stop.Dispose();
+            _choosing.Release();
+            _stop.Dispose();
+        }
     }
 
     private static BlockException Lost() => new(BlockError.Io, "the connection to the controller is lost");
@@ -332,18 +331,34 @@ internal sealed class HostLink : IAsyncDisposable
         }
 
         bool isSame = ReferenceEquals(connection, Current);
-        if (!isSame)
-        {
-            await _namespaces.CheckAsync(connection, checksSizes: true, _stop.Token);
-        }
-
+        await CheckAsync(connection, isSame);
         bool keptWrites = path == _path ? _run == connection.ServerRun && (isSame || _run != 0) : await HasHandedOverAsync(_path);
-        _incarnation += keptWrites ? 0 : 1;
+        var previous = _route;
         _run = connection.ServerRun;
         _path = path;
         _wasRefused = false;
         connection.Resume();
-        _route = new Route(connection, Generation + 1);
+        _route = new HostRoute(connection, previous.Generation + 1, previous.Incarnation + (keptWrites ? 0 : 1));
+    }
+
+    private async ValueTask CheckAsync(ControllerConnection connection, bool isSame)
+    {
+        try
+        {
+            // on the same connection, sizes may have changed while the namespaces could not be used
+            var check = isSame ? _namespaces.RefreshFollowedAsync(connection, _stop.Token)
+                : _namespaces.CheckAsync(connection, checksSizes: true, _stop.Token);
+            await check.AsTask().WaitAsync(AnswerLimit, TimeProvider.System, _stop.Token);
+        }
+        catch (TimeoutException e)
+        {
+            connection.Abort();
+            throw new BlockException(BlockError.Io, "the controller does not answer", e);
+        }
+        catch (BlockException) when (isSame && !connection.IsLost)
+        {
+            // a namespace is not there any more: its requests fail
+        }
     }
 
     // whether a server that has given the disk away made the writes durable that it had acknowledged. If it did not, or was fenced, its run
@@ -359,15 +374,25 @@ internal sealed class HostLink : IAsyncDisposable
         long started = TimeProvider.System.GetTimestamp();
         for (var pause = FirstPause; from.IsConnected; pause *= 2)
         {
-            if (!await from.RefreshAsync(AnswerLimit, _stop.Token) || from.Connection!.ServerRun != _run)
+            bool answers = await from.RefreshAsync(AnswerLimit, _stop.Token);
+
+            // the state first: the run number has changed before it
+            bool isInaccessible = from.Access == AnaState.Inaccessible, isUsable = from.IsUsable;
+            if (!answers || from.Connection!.ServerRun != _run)
             {
                 return false;
             }
 
-            // a server that can be used and has refused nothing has not handed over: both have the disk
-            if (from.Access == AnaState.Inaccessible || (from.IsUsable && !_wasRefused))
+            if (isInaccessible)
             {
                 return true;
+            }
+
+            // a server that can be used and has refused nothing has not handed over: either both have the disk, or it has lost it and does
+            // not know yet. Then it cannot flush
+            if (isUsable && !_wasRefused)
+            {
+                return await from.FlushAsync(FlushLimit, _stop.Token);
             }
 
             if (TimeProvider.System.GetElapsedTime(started) > AnswerLimit)
@@ -399,8 +424,9 @@ internal sealed class HostLink : IAsyncDisposable
     {
         if (_path.Connection is { } connection && ReferenceEquals(connection, Current) && connection.ServerRun != _run)
         {
-            _incarnation++;
+            var route = _route;
             _run = connection.ServerRun;
+            _route = route with { Incarnation = route.Incarnation + 1 };
         }
     }
 
@@ -428,15 +454,15 @@ internal sealed class HostLink : IAsyncDisposable
         try
         {
             NoteRun();
-            var best = Best();
-            if (best is null || best == _path)
+            var other = _paths.Where(p => p != _path && p.IsUsable).OrderBy(static p => p.IsStale).MaxBy(static p => p.Rank);
+            if (other is null || other.Rank < _path.Rank)
             {
                 return;
             }
 
             // another server that becomes optimized has taken over: ours may be dead without having lost its connection
-            if (_path.IsUsable && best.Rank == _path.Rank && await _path.RefreshAsync(AnswerLimit, _stop.Token)
-                && _path.Rank >= best.Rank)
+            if (_path.IsUsable && other.Rank == _path.Rank && await _path.RefreshAsync(AnswerLimit, _stop.Token)
+                && _path.Rank >= other.Rank)
             {
                 return;
             }
@@ -452,7 +478,4 @@ internal sealed class HostLink : IAsyncDisposable
             _choosing.Release();
         }
     }
-
-    /// <summary>A connection, and the number of the choice that made it the one in use.</summary>
-    private sealed record Route(ControllerConnection Connection, int Generation);
 }

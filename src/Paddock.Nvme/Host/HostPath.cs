@@ -27,7 +27,7 @@ internal sealed class HostPath
     private readonly SlabPool _pool;
     private readonly KnownNamespaces _namespaces;
     private readonly PathSignal _signal;
-    private readonly AsyncMutex _attempt = new();
+    private readonly AsyncMutex _attempt = new(), _reading = new();
     private volatile ControllerConnection? _connection;
     private volatile IReadOnlyList<AnaGroupDescriptor>? _groups;
     private volatile bool _isStale;
@@ -145,6 +145,9 @@ internal sealed class HostPath
                     await _listening.WaitAsync(stop);
                     await LeaveAsync();
                     _signal.Notify();
+
+                    // a server that hangs up at once is not asked without a pause
+                    await Task.Delay(FirstPause, TimeProvider.System, stop);
                     continue;
                 }
 
@@ -214,6 +217,37 @@ internal sealed class HostPath
         }
     }
 
+    /// <summary>Flushes the namespaces in use; the connection may rest.</summary>
+    /// <param name="limit">How long it may take; then the connection is lost.</param>
+    /// <param name="stop">Ends the wait.</param>
+    /// <returns>Whether the data of all of them are durable.</returns>
+    public async ValueTask<bool> FlushAsync(TimeSpan limit, CancellationToken stop)
+    {
+        if (_connection is not { IsLost: false } connection)
+        {
+            return false;
+        }
+
+        try
+        {
+            foreach (uint id in _namespaces.Ids)
+            {
+                var completion = await connection.FlushAsync(id).WaitAsync(limit, TimeProvider.System, stop);
+                if (completion.Status != NvmeStatus.Success)
+                {
+                    return false;
+                }
+            }
+
+            return true;
+        }
+        catch (Exception e) when (e is TimeoutException or BlockException)
+        {
+            connection.Abort();
+            return false;
+        }
+    }
+
     /// <summary>Notes that a controller has refused a command because of the state of its path.</summary>
     public void Refused(ControllerConnection by)
     {
@@ -263,7 +297,7 @@ internal sealed class HostPath
                 await ReadAccessAsync(connection, limit.Token);
                 _isStale = false;
                 _connection = connection;
-                _listening = listens ? ListenAsync(connection, stop) : connection.EndedAsync();
+                _listening = listens ? ListenAsync(connection) : connection.EndedAsync();
             }
         }
         catch (Exception e)
@@ -280,16 +314,30 @@ internal sealed class HostPath
 
     private async ValueTask ReadAccessAsync(ControllerConnection connection, CancellationToken stop)
     {
-        await connection.ReadRunAsync(stop);
-        if (connection.AccessLogBytes == 0)
+        // one at a time: an older page must not replace a newer one
+        await _reading.AcquireAsync();
+        try
         {
-            _groups = null;
-            return;
-        }
+            // the log may have become longer
+            await connection.ReadRunAsync(stop);
+            if (connection.AccessLogBytes == 0)
+            {
+                _groups = null;
+                return;
+            }
 
-        byte[] page = await connection.ReadLogAsync(AnaLog.Id, 0, connection.AccessLogBytes, stop);
-        _groups = AnaLog.Read(page)
-            ?? throw new BlockException(BlockError.Io, $"the controller at {Name} has an ANA log that cannot be read");
+            byte[] page = await connection.ReadLogAsync(AnaLog.Id, 0, connection.AccessLogBytes, stop);
+            var groups = AnaLog.Read(page)
+                ?? throw new BlockException(BlockError.Io, $"the controller at {Name} has an ANA log that cannot be read");
+
+            // a server that has lost the disk changes its run number before its state: whoever sees the state knows of the loss
+            await connection.ReadRunAsync(stop);
+            _groups = groups;
+        }
+        finally
+        {
+            _reading.Release();
+        }
     }
 
     private static async ValueTask<bool> EnableEventsAsync(ControllerConnection connection, CancellationToken stop)
@@ -300,38 +348,63 @@ internal sealed class HostPath
     }
 
     // receives the events of a controller (NVMe base 2.0, 5.2) until its connection ends
-    private async Task ListenAsync(ControllerConnection connection, CancellationToken stop)
+    private async Task ListenAsync(ControllerConnection connection)
     {
         try
         {
             while (true)
             {
                 var received = await connection.RunAdminAsync(
-                    new SubmissionEntry { Opcode = AdminOpcode.AsyncEventRequest }, default, stop);
+                    new SubmissionEntry { Opcode = AdminOpcode.AsyncEventRequest }, default, CancellationToken.None);
                 received.Check("asynchronous event request");
                 switch (received.Result & EventKind)
                 {
                     case NamespaceChanged:
-                        // the log is read first: a later change raises another event
-                        await connection.ReadLogAsync(ChangedNamespaces, uint.MaxValue, 4096, stop);
-                        if (IsUsable)
-                        {
-                            await _namespaces.RefreshFollowedAsync(connection, stop);
-                        }
-
+                        await FollowSizesAsync(connection);
                         break;
                     case AccessChanged:
-                        await ReadAccessAsync(connection, stop);
-                        _signal.Notify();
+                        await FollowAccessAsync(connection);
                         break;
                 }
             }
         }
-        catch (Exception e) when (e is BlockException or OperationCanceledException)
+        catch (BlockException)
         {
-            // the next request finds the connection lost
+            // the next request finds the connection lost, or the controller reports no events
         }
 
         await connection.EndedAsync();
+    }
+
+    private async ValueTask FollowSizesAsync(ControllerConnection connection)
+    {
+        // the log is read first: a later change raises another event
+        await connection.ReadLogAsync(ChangedNamespaces, uint.MaxValue, 4096, CancellationToken.None);
+        try
+        {
+            await (IsUsable ? _namespaces.RefreshFollowedAsync(connection, CancellationToken.None) : default);
+        }
+        catch (BlockException) when (!connection.IsLost)
+        {
+            // a namespace is not there any more: its requests fail, and events of the others follow
+        }
+    }
+
+    private async ValueTask FollowAccessAsync(ControllerConnection connection)
+    {
+        try
+        {
+            await ReadAccessAsync(connection, CancellationToken.None);
+        }
+        catch (BlockException)
+        {
+            // its states are not known any more
+            connection.Abort();
+            throw;
+        }
+        finally
+        {
+            _signal.Notify();
+        }
     }
 }

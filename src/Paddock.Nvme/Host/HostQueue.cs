@@ -157,6 +157,14 @@ internal sealed partial class HostQueue : IAsyncDisposable
         await _receiving;
     }
 
+    /// <summary>Runs a command without data, also while the queue is paused.</summary>
+    /// <exception cref="ConnectionLostException">The connection was lost before the reply arrived.</exception>
+    public async Task<CompletionEntry> RunPausedAsync(SubmissionEntry entry)
+    {
+        await _places.WaitAsync(CancellationToken.None);
+        return await Start(entry, default, default, isUrgent: true);
+    }
+
     private async ValueTask<CompletionEntry> RunLaterAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
     {
@@ -164,7 +172,8 @@ internal sealed partial class HostQueue : IAsyncDisposable
         return await Start(entry, toController, toHost);
     }
 
-    private ValueTask<CompletionEntry> Start(in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost)
+    private ValueTask<CompletionEntry> Start(
+        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, bool isUrgent = false)
     {
         HostSlot slot;
         lock (_lock)
@@ -175,7 +184,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
         slot.Begin(toController, toHost, wantsAll: IsIo && entry.Opcode == Opcode.Read);
         try
         {
-            if (_closed || _paused)
+            if (_closed || (_paused && !isUrgent))
             {
                 throw new ConnectionLostException(wasSent: false);
             }

@@ -50,12 +50,16 @@ internal sealed class KnownNamespaces
         }
     }
 
-    /// <summary>Stops reporting to a device.</summary>
+    /// <summary>Stops reporting to a device; a namespace without devices is not known any more.</summary>
     public void Forget(RemoteNamespace device)
     {
         lock (_lock)
         {
             _followers.Remove(device);
+            if (!_followers.Exists(f => f.Id == device.Id))
+            {
+                _known.Remove(device.Id);
+            }
         }
     }
 

@@ -102,10 +102,10 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         {
             int count = Math.Min(data.Length, host.MaxTransfer);
             uint fua = (flags & WriteFlags.Fua) != 0 ? ForceUnitAccess : 0;
-            int incarnation = host.Incarnation;
-            Check(await RunWriteAsync(Blocks(Opcode.Write, offset, count, fua), data[..count], offset, count, cancellationToken), "write",
-                offset, ZoneOf(offset));
-            Acknowledged(incarnation, fua != 0);
+            var answer = await RunWriteAsync(
+                Blocks(Opcode.Write, offset, count, fua), data[..count], offset, count, cancellationToken);
+            Check(answer, "write", offset, ZoneOf(offset));
+            Acknowledged(answer, fua != 0);
             offset += count;
             data = data[count..];
         }
@@ -121,10 +121,10 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         {
             int count = (int)Math.Min(length, 65536L << blockShift);
             uint bits = ((flags & ZeroFlags.Fua) != 0 ? ForceUnitAccess : 0) | ((flags & ZeroFlags.MayUnmap) != 0 ? mayDeallocate : 0);
-            int incarnation = host.Incarnation;
-            var run = RunWriteAsync(Blocks(Opcode.WriteZeroes, offset, count, bits), default, offset, count, cancellationToken);
-            Check(await run, "write zeroes", offset, ZoneOf(offset));
-            Acknowledged(incarnation, (flags & ZeroFlags.Fua) != 0);
+            var answer = await RunWriteAsync(
+                Blocks(Opcode.WriteZeroes, offset, count, bits), default, offset, count, cancellationToken);
+            Check(answer, "write zeroes", offset, ZoneOf(offset));
+            Acknowledged(answer, (flags & ZeroFlags.Fua) != 0);
             offset += count;
             length -= count;
         }
@@ -140,11 +140,10 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         ReadOnlyMemory<byte> ranges, int count, long offset, long length, CancellationToken cancellationToken)
     {
         ThrowIfFlushFailed();
-        int incarnation = host.Incarnation;
         var entry = Blocks(Opcode.Copy, offset, 0) with { Dword12 = (uint)(count - 1) };
-        var run = RunWriteAsync(entry, ranges, offset, (int)Math.Min(length, int.MaxValue), cancellationToken);
-        Check(await run, "copy", offset, ZoneOf(offset));
-        Acknowledged(incarnation, isDurable: false);
+        var answer = await RunWriteAsync(entry, ranges, offset, (int)Math.Min(length, int.MaxValue), cancellationToken);
+        Check(answer, "copy", offset, ZoneOf(offset));
+        Acknowledged(answer, isDurable: false);
     }
 
     /// <inheritdoc/>
@@ -203,7 +202,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             throw _flushFailure.Record(e);
         }
 
-        if (_beingFlushed != 0 && _beingFlushed != host.Incarnation + 1)
+        if (_beingFlushed != 0 && _beingFlushed != answer.Incarnation + 1)
         {
             throw _flushFailure.Record(new BlockException(
                 BlockError.Io,
@@ -246,7 +245,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     }
 
     /// <summary>Runs a command that writes at an offset.</summary>
-    protected virtual ValueTask<CompletionEntry> RunWriteAsync(
+    protected virtual ValueTask<HostAnswer> RunWriteAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> data, long offset, int length, CancellationToken cancellationToken)
         => host.RunAsync(entry, data, default, cancellationToken);
 
@@ -254,11 +253,11 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     public void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
 
     /// <summary>Notes that a write was acknowledged which the server may keep in a volatile cache.</summary>
-    protected void Acknowledged(int incarnation, bool isDurable)
+    protected void Acknowledged(in HostAnswer answer, bool isDurable)
     {
         if (Volatile.Read(ref _unflushed) == 0 && !isDurable && host.HasWriteCache)
         {
-            Interlocked.CompareExchange(ref _unflushed, incarnation + 1, 0);
+            Interlocked.CompareExchange(ref _unflushed, answer.Incarnation + 1, 0);
         }
     }
 
@@ -278,15 +277,15 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         };
     }
 
-    protected static void Check(in CompletionEntry completion, string what, long offset, int zone)
+    protected static void Check(in HostAnswer answer, string what, long offset, int zone)
     {
-        if (completion.Status == NvmeStatus.Success)
+        if (answer.Status == NvmeStatus.Success)
         {
             return;
         }
 
-        string message = $"{what} at {offset}: the controller says {completion.Status} ({(int)completion.Status:x3}h)";
-        throw completion.Status switch
+        string message = $"{what} at {offset}: the controller says {answer.Status} ({(int)answer.Status:x3}h)";
+        throw answer.Status switch
         {
             NvmeStatus.ZoneInvalidWrite => new ZoneException(ZoneError.NotAtWritePointer, zone, message),
             NvmeStatus.ZoneBoundaryError => new ZoneException(ZoneError.BoundaryCrossed, zone, message),

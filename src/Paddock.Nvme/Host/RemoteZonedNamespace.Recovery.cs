@@ -20,36 +20,37 @@ internal sealed partial class RemoteZonedNamespace
 
     /// <inheritdoc/>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    protected override async ValueTask<CompletionEntry> RunWriteAsync(
+    protected override async ValueTask<HostAnswer> RunWriteAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> data, long offset, int length, CancellationToken cancellationToken)
     {
         // counted, then checked: either a recovery sees the count, or this write sees the recovery
         Interlocked.Increment(ref _direct);
-        int generation = _host.Generation;
+        var route = _host.Route;
         int lost = -1;
-        Task<CompletionEntry> recovered;
+        bool mayHaveRun = false;
+        Task<HostAnswer> recovered;
         try
         {
-            if (!_recovering && generation == Volatile.Read(ref _settled))
+            if (!_recovering && route.Generation == Volatile.Read(ref _settled))
             {
-                lost = generation;
+                lost = route.Generation;
                 try
                 {
-                    var completion = await _host.RunOnceAsync(entry, data, generation, cancellationToken);
+                    var completion = await _host.RunOnceAsync(entry, data, route, cancellationToken);
                     if (!StatusMap.IsOfPath(completion.Status))
                     {
-                        return completion;
+                        return new HostAnswer(completion, route.Incarnation);
                     }
 
-                    _host.NoteRefusal(completion.Status, generation);
+                    mayHaveRun = _host.NoteRefusal(completion.Status, route);
                 }
-                catch (ConnectionLostException)
+                catch (ConnectionLostException e)
                 {
-                    // decided below
+                    mayHaveRun = e.WasSent;
                 }
             }
 
-            recovered = RecoverAsync(new LostWrite(entry, data, offset, length), lost);
+            recovered = RecoverAsync(new LostWrite(entry, data, offset, length, mayHaveRun), lost);
         }
         finally
         {
@@ -85,7 +86,7 @@ internal sealed partial class RemoteZonedNamespace
         }
     }
 
-    private Task<CompletionEntry> RecoverAsync(LostWrite write, int lost)
+    private Task<HostAnswer> RecoverAsync(LostWrite write, int lost)
     {
         lock (_recovery)
         {
@@ -137,7 +138,7 @@ internal sealed partial class RemoteZonedNamespace
         {
             if (_lost.Count == 0)
             {
-                _settled = _host.Generation;
+                _settled = _host.Route.Generation;
                 _recovering = false;
                 return null;
             }
@@ -164,61 +165,69 @@ internal sealed partial class RemoteZonedNamespace
         }
     }
 
-    private async ValueTask<CompletionEntry> DecideAsync(LostWrite write)
+    private async ValueTask<HostAnswer> DecideAsync(LostWrite write)
     {
+        bool mayHaveRun = write.MayHaveRun;
         for (long since = 0; ; since = since == 0 ? TimeProvider.System.GetTimestamp() : since)
         {
-            int generation = _host.Generation;
-            var zone = new ZoneDescriptor[1];
-            await ReportAsync(write.Offset, zone);
-            if (zone[0].HasRandomArea && write.Offset < zone[0].WritePointer)
+            var route = _host.Route;
+            if (mayHaveRun && await IsDoneAsync(write))
             {
-                throw new BlockException(
-                    BlockError.Io,
-                    $"the connection was lost in a write at {write.Offset}, in a random write area that another write or a commit has "
-                    + $"moved to {zone[0].WritePointer} since: whether it was done is unknown");
-            }
-
-            // written again in a random write area, data are the same
-            long dataEnd = zone[0].Condition == ZoneCondition.Full ? zone[0].Start + zone[0].Capacity : zone[0].WritePointer;
-            if (dataEnd >= write.Offset + write.Length)
-            {
-                // the write was done, but whether it is durable is unknown
-                return write.Entry.ForceUnitAccess
-                    ? await _host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = write.Entry.NamespaceId }, default,
-                    default, CancellationToken.None)
-                    : new CompletionEntry(0, 0, 0, NvmeStatus.Success);
-            }
-
-            if (dataEnd > write.Offset)
-            {
-                throw new BlockException(
-                    BlockError.Io, $"the connection was lost in a write at {write.Offset}: part of it was done, up to {dataEnd}");
+                return await DoneAsync(write, route);
             }
 
             try
             {
-                var completion = await _host.RunOnceAsync(write.Entry, write.Data, generation, CancellationToken.None);
+                var completion = await _host.RunOnceAsync(write.Entry, write.Data, route, CancellationToken.None);
                 if (!StatusMap.IsOfPath(completion.Status))
                 {
-                    return completion;
+                    // the server may have executed the first one after it had reported the zone
+                    bool isBehind = completion.Status is NvmeStatus.ZoneInvalidWrite or NvmeStatus.ZoneIsFull;
+                    return isBehind && mayHaveRun && await IsDoneAsync(write) ? await DoneAsync(write, route)
+                        : new HostAnswer(completion, route.Incarnation);
                 }
 
-                _host.NoteRefusal(completion.Status, generation);
+                mayHaveRun |= _host.NoteRefusal(completion.Status, route);
                 _host.ThrowIfRefusedFor(since);
             }
-            catch (ConnectionLostException)
+            catch (ConnectionLostException e)
             {
-                // decided again
+                mayHaveRun |= e.WasSent;
             }
 
-            await _host.ReconnectAsync(generation);
+            await _host.ReconnectAsync(route.Generation);
         }
     }
 
-    /// <summary>A write whose outcome is unknown.</summary>
-    private sealed record LostWrite(SubmissionEntry Entry, ReadOnlyMemory<byte> Data, long Offset, int Length)
+    // whether a write that may have been executed was: by the zone's pointer
+    private async ValueTask<bool> IsDoneAsync(LostWrite write)
     {
-        public TaskCompletionSource<CompletionEntry> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        var zone = new ZoneDescriptor[1];
+        await ReportAsync(write.Offset, zone);
+        if (zone[0].HasRandomArea && write.Offset < zone[0].WritePointer)
+        {
+            throw new BlockException(
+                BlockError.Io,
+                $"the connection was lost in a write at {write.Offset}, in a random write area that another write or a commit has "
+                + $"moved to {zone[0].WritePointer} since: whether it was done is unknown");
+        }
+
+        // written again in a random write area, data are the same
+        long dataEnd = zone[0].Condition == ZoneCondition.Full ? zone[0].Start + zone[0].Capacity : zone[0].WritePointer;
+        return dataEnd >= write.Offset + write.Length || (dataEnd <= write.Offset ? false
+            : throw new BlockException(
+                BlockError.Io, $"the connection was lost in a write at {write.Offset}: part of it was done, up to {dataEnd}"));
+    }
+
+    // whether a write that was done is durable is unknown
+    private async ValueTask<HostAnswer> DoneAsync(LostWrite write, HostRoute route) => write.Entry.ForceUnitAccess
+        ? await _host.RunAsync(
+            new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = write.Entry.NamespaceId }, default, default, CancellationToken.None)
+        : new HostAnswer(new CompletionEntry(0, 0, 0, NvmeStatus.Success), route.Incarnation);
+
+    /// <summary>A write that has not completed: its path was lost, or earlier writes are decided first.</summary>
+    private sealed record LostWrite(SubmissionEntry Entry, ReadOnlyMemory<byte> Data, long Offset, int Length, bool MayHaveRun)
+    {
+        public TaskCompletionSource<HostAnswer> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

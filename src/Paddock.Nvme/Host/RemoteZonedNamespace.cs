@@ -106,11 +106,11 @@ internal sealed partial class RemoteZonedNamespace(
                 Dword11 = (uint)(lba >> 32),
                 Dword13 = bits | (whole ? all : 0),
             };
-            int incarnation = _host.Incarnation;
-            Check(await _host.RunAsync(entry, default, default, cancellationToken), $"zone {action}", at, ZoneOf(at));
+            var answer = await _host.RunAsync(entry, default, default, cancellationToken);
+            Check(answer, $"zone {action}", at, ZoneOf(at));
 
             // a pointer that was moved is not durable before a flush either
-            Acknowledged(incarnation, isDurable: action is not (ZoneAction.Reset or ZoneAction.Finish));
+            Acknowledged(answer, isDurable: action is not (ZoneAction.Reset or ZoneAction.Finish));
         }
     }
 
@@ -131,9 +131,9 @@ internal sealed partial class RemoteZonedNamespace(
         {
             Opcode = Opcode.ZoneManagementSend, NamespaceId = _id, Dword10 = (uint)last, Dword11 = (uint)(last >> 32), Dword13 = commit,
         };
-        int incarnation = _host.Incarnation;
-        Check(await _host.RunAsync(entry, default, default, cancellationToken), "zone commit", position, ZoneOf(position - 1));
-        Acknowledged(incarnation, isDurable: false);
+        var answer = await _host.RunAsync(entry, default, default, cancellationToken);
+        Check(answer, "zone commit", position, ZoneOf(position - 1));
+        Acknowledged(answer, isDurable: false);
     }
 
     /// <inheritdoc/>
@@ -150,11 +150,10 @@ internal sealed partial class RemoteZonedNamespace(
 
         ThrowIfFlushFailed();
         uint fua = (flags & WriteFlags.Fua) != 0 ? 1u << 30 : 0;
-        int incarnation = _host.Incarnation;
-        var completion = await _host.RunAsync(Blocks(Opcode.ZoneAppend, zoneStart, data.Length, fua), data, default, cancellationToken);
-        Check(completion, "zone append", zoneStart, ZoneOf(zoneStart));
-        Acknowledged(incarnation, fua != 0);
-        return (long)(completion.Result << BlockShift);
+        var answer = await _host.RunAsync(Blocks(Opcode.ZoneAppend, zoneStart, data.Length, fua), data, default, cancellationToken);
+        Check(answer, "zone append", zoneStart, ZoneOf(zoneStart));
+        Acknowledged(answer, fua != 0);
+        return (long)(answer.Result << BlockShift);
     }
 
     /// <inheritdoc/>

@@ -11,8 +11,7 @@ namespace Paddock.Qcow2.Zoned;
 /// </summary>
 internal sealed class ZoneDirectFlush(
     ZonedState state, ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, IDurableStorage durable,
-    IStorage storage,
-    ZoneTableStage stage, ZoneTableSpace space, RecordMark mark)
+    IStorage storage, ZoneTableStage stage, ZoneTableSpace space, RecordMark mark)
 {
     /// <summary>Most bytes of a table that is written as a whole.</summary>
     private const int MaxTable = 16 << 10;

@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Block.Concurrency;
 using Paddock.Faults;
 using Paddock.Images;
+using Paddock.Rbd;
 using Paddock.Server.Faults;
 using Paddock.Server.Live;
 using Paddock.Server.Standby;
@@ -22,6 +23,7 @@ internal sealed class ServedDisk : IDisposable
     private volatile ImageNode? _node;
     private volatile string _unowned = "";
     private volatile DiskState _state;
+    private volatile bool _isHandingOver;
 
     private ServedDisk(
         ServedImage settings, string name, IBlockDevice device, PoweredImage? power, RequestCounters written, ITraceSink? trace)
@@ -42,8 +44,8 @@ internal sealed class ServedDisk : IDisposable
     /// <summary>Name of the NBD export and of the namespaces.</summary>
     public string Name { get; }
 
-    /// <summary>Name of the image in the log.</summary>
-    public string Filename => OpenNode?.Filename ?? Settings.Path;
+    /// <summary>Name of the image in the log; that of a node in RBD is a <c>json:</c> name, as for QEMU.</summary>
+    public string Filename => RbdTarget.IsName(Settings.Path) ? Settings.Path : OpenNode?.Filename ?? Settings.Path;
 
     /// <summary>The served device; it stays the same when the image is reopened.</summary>
     public IBlockDevice Device { get; }
@@ -56,6 +58,9 @@ internal sealed class ServedDisk : IDisposable
 
     /// <summary>Who serves its data.</summary>
     public DiskState State => _state;
+
+    /// <summary>The same for the live feed, which also shows a hand-over in progress.</summary>
+    public string StateName => _isHandingOver && _state == DiskState.Active ? "handing over" : DiskStateNames.NameOf(_state);
 
     /// <summary>The current image, without fault rules; owned by the server, not by the listener. Null unless the disk is active.</summary>
     public ImageNode? OpenNode => Power?.Node ?? _node;
@@ -150,15 +155,19 @@ internal sealed class ServedDisk : IDisposable
         throw new ToolException(State == DiskState.Active ? $"'{Name}' is being handed over" : Inactive);
     }
 
-    /// <summary>Rejects commands, once none of them uses the image.</summary>
+    /// <summary>Begins a hand-over: rejects commands, once none of them uses the image.</summary>
     /// <returns>False if one still does at the limit: commands are then accepted.</returns>
-    public ValueTask<bool> TryBlockCommandsAsync(TimeSpan limit) => _uses.TryCloseAsync(limit);
+    public async ValueTask<bool> TryBlockCommandsAsync(TimeSpan limit) => _isHandingOver = await _uses.TryCloseAsync(limit);
 
     /// <summary>Rejects commands, once none of them uses the image.</summary>
     public ValueTask BlockCommandsAsync() => _uses.CloseAsync();
 
     /// <summary>Accepts commands again.</summary>
-    public void UnblockCommands() => _uses.Open();
+    public void UnblockCommands()
+    {
+        _isHandingOver = false;
+        _uses.Open();
+    }
 
     /// <summary>Cancelled when the disk is about to be removed: commands that hold it must end.</summary>
     public CancellationToken Removing { get; }

@@ -219,10 +219,11 @@ internal sealed class NvmeSubsystems
         }
     }
 
-    // another server has the image at other times; null: none has. The same number on each server with the same images
+    // another server has the image at other times; null: none has. The same number on each server with the same images. A read-only image
+    // needs a group too, which never changes: Linux uses no namespace without one if the subsystem has groups
     private AnaGroup? GroupOf(NvmeSubsystem subsystem, ServedDisk disk)
     {
-        if (!_settings.Standby || disk.Settings.ReadOnly)
+        if (!_settings.Standby)
         {
             return null;
         }
@@ -231,6 +232,11 @@ internal sealed class NvmeSubsystems
         if (id > AnaGroup.MaxId)
         {
             throw new ToolException($"subsystem {subsystem.Nqn} would have {id} images on standby: the limit is {AnaGroup.MaxId}");
+        }
+
+        if (disk.Settings.ReadOnly)
+        {
+            return new AnaGroup(id, AnaState.Optimized);
         }
 
         var group = new AnaGroup(id, disk.State == DiskState.Active ? AnaState.Optimized : AnaState.Inaccessible);

@@ -1,6 +1,5 @@
 using Paddock.Block;
 using Paddock.Server.Disks;
-using Paddock.Server.Standby;
 
 namespace Paddock.Server.Live;
 
@@ -68,7 +67,7 @@ internal sealed class LiveDisk
         return new LiveDiskState
         {
             Image = _disk.Settings.Path,
-            State = DiskStateNames.NameOf(_disk.State),
+            State = _disk.StateName,
             Size = _disk.Device.Length,
             ReadOnly = _disk.Device.IsReadOnly,
             Zoned = ZonedNow(),

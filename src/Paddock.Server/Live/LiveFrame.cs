@@ -58,7 +58,7 @@ public sealed record LiveDiskState
     /// <summary>Name of the image file.</summary>
     public required string Image { get; set; }
 
-    /// <summary><c>active</c>, <c>standby</c> (another server owns the image) or <c>lost</c>.</summary>
+    /// <summary><c>active</c>, <c>handing over</c>, <c>standby</c> (another server owns the image) or <c>lost</c>.</summary>
     public string State { get; set; } = "active";
 
     /// <summary>Size in bytes.</summary>

@@ -10,4 +10,11 @@ export const CONDITIONS = new Map([
   [15, { name: 'offline', colour: '--offline', mark: '×' }],
 ]);
 
+// What the state of a disk means for its clients; an active one needs no words.
+export const STATES = new Map([
+  ['handing over', 'handing over to another server'],
+  ['standby', 'standby: another server owns the image'],
+  ['lost', 'lost: another server has taken the image over'],
+]);
+
 export const nameOf = condition => CONDITIONS.get(condition)?.name ?? 'unknown';

@@ -28,9 +28,10 @@ export class ZoneMap {
       const [r, g, b] = [1, 3, 5].map(at => parseInt(style.getPropertyValue(name).trim().slice(at, at + 2), 16));
       return toPixel(r, g, b);
     };
-    this.colours = new Uint32Array(16);
-    for (const [number, { colour }] of CONDITIONS) this.colours[number] = pixel(colour);
     this.rest = pixel('--rest');
+    // a zone that the server has not seen has no condition
+    this.colours = new Uint32Array(256).fill(this.rest);
+    for (const [number, { colour }] of CONDITIONS) this.colours[number] = pixel(colour);
     this.cold = pixel('--cold');
     this.back = pixel('--panel');
     this.mark = pixel('--mark');

@@ -1,4 +1,4 @@
-import { CONDITIONS, nameOf } from './conditions.js';
+import { CONDITIONS, STATES, nameOf } from './conditions.js';
 import { drawLatency, drawTraffic, latencyOf, percentile } from './charts.js';
 import { Feed } from './feed.js';
 import { bytes, clock, count, duration } from './format.js';
@@ -50,6 +50,7 @@ function update() {
   const shown = store.shown;
   if (!shown) return;
   const zoned = shown.state.zoned;
+  stateOf(shown.state.state);
   by('summary').textContent = `${shown.state.image.split('/').at(-1)}: ${bytes(shown.state.size)}`
     + (zoned ? `, ${zoned.zone_count} zones of ${bytes(zoned.zone_size)}` : ', no zones') + (shown.state.read_only ? ', read-only' : '');
   gauges(shown);
@@ -66,9 +67,16 @@ function update() {
   table.draw();
 }
 
+// a status is read aloud when it is set: only when it has changed
+function stateOf(state) {
+  const text = STATES.get(state) ?? (state === 'active' ? '' : state);
+  if (by('state').textContent !== text) by('state').textContent = text;
+}
+
 function gauges(shown) {
   const { state, kinds } = shown, zoned = state.zoned, limit = (used, most) => (most ? `${used} of ${most}` : `${used} (no limit)`);
-  const lines = zoned ? [['Open zones', limit(zoned.open, zoned.max_open)], ['Active zones', limit(zoned.active, zoned.max_active)]] : [];
+  const lines = [['State', state.state]];
+  if (zoned) lines.push(['Open zones', limit(zoned.open, zoned.max_open)], ['Active zones', limit(zoned.active, zoned.max_active)]);
   for (const kind of KINDS) {
     const now = kinds[kind];
     if (now) lines.push([kind, `${count(now.iops)}/s, ${bytes(now.bytes)}/s${now.errors ? `, ${now.errors} errors` : ''}`]);

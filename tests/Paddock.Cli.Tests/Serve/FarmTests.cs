@@ -66,6 +66,76 @@ public sealed class FarmTests : IDisposable
         Assert.False(Directory.Exists(At("new")));
     }
 
+    [Theory]
+    [InlineData("touch d/other", "other")]
+    [InlineData("rm -r d; exit 3", null)]
+    public async Task Directory_with_other_files_is_left_and_the_exit_code_is_that_of_the_command(string command, string? left)
+    {
+        await GoldenAsync();
+        var run = await FarmAsync("g.qcow2", "--count", "3", "--dir", "d", "--", command);
+        Assert.Equal((left is null ? 3 : 0, ""), (run.Code, run.Error));
+        Assert.Equal(left is null ? [] : [left], Directory.Exists(At("d")) ? Directory.GetFiles(At("d")).Select(Path.GetFileName) : []);
+    }
+
+    [Fact]
+    public async Task Plan_has_the_command_of_each_server_and_the_place_of_each_drive()
+    {
+        var run = await FarmAsync(
+            "rbd:rbd/my golden", "--count", "5", "--plan", "lab1,[fd00::2]:4500", "--clone", "--nqn", "nqn.2026-11.example:d");
+        Assert.Equal(
+            """
+            # lab1:4420: drives 1 to 2
+            paddock farm 'rbd:rbd/my golden' --count 5 --clone --part 1/2 --nvme 0.0.0.0:4420
+            # [fd00::2]:4500: drives 3 to 5
+            paddock farm 'rbd:rbd/my golden' --count 5 --clone --part 2/2 --nvme '[fd00::2]:4500'
+            # drives
+            my golden-1 nvme+tcp://lab1:4420/nqn.2026-11.example:d-1
+            my golden-2 nvme+tcp://lab1:4420/nqn.2026-11.example:d-2
+            my golden-3 nvme+tcp://[fd00::2]:4500/nqn.2026-11.example:d-3
+            my golden-4 nvme+tcp://[fd00::2]:4500/nqn.2026-11.example:d-4
+            my golden-5 nvme+tcp://[fd00::2]:4500/nqn.2026-11.example:d-5
+
+            """.Replace(" --part", " --nqn nqn.2026-11.example:d --part", StringComparison.Ordinal), run.Out);
+    }
+
+    [Fact]
+    public async Task Drives_are_where_the_plan_has_them()
+    {
+        await GoldenAsync();
+        var planned = await FarmAsync("g.qcow2", "--count", "3", "--plan=127.0.0.1:4420,127.0.0.1:4421", "--json");
+        var plan = JsonDocument.Parse(planned.Out).RootElement;
+        var server = plan.GetProperty("servers")[1];
+        Assert.Equal((2, 2), (server.GetProperty("first").GetInt32(), server.GetProperty("count").GetInt32()));
+        string command = server.GetProperty("command").GetString()!;
+        Assert.Equal("paddock farm g.qcow2 --count 3 --part 2/2 --nvme 127.0.0.1:4421", command);
+        string[] words = command.Replace(":4421", ":0", StringComparison.Ordinal).Split(' ')[2..];
+        var run = await FarmAsync([.. words, "--", "cp \"$PADDOCK_LIST\" list"]);
+        Assert.True(run.Code == 0, run.Out + run.Error);
+        var list = JsonDocument.Parse(await File.ReadAllTextAsync(At("list"), TestContext.Current.CancellationToken)).RootElement;
+        Assert.Equal(Of(plan.GetProperty("drives")).Skip(1), Of(list));
+
+        static IEnumerable<string> Of(JsonElement drives)
+            => drives.EnumerateArray().Select(static d => d.GetProperty("name").GetString() + " " + d.GetProperty("nqn").GetString());
+    }
+
+    [Theory]
+    [InlineData("--plan a,b --part 1/2", "--plan chooses --part and --nvme for each server")]
+    [InlineData("--plan a,b --nvme 0.0.0.0:1", "--plan chooses --part and --nvme for each server")]
+    [InlineData("--plan a,b -- true", "serves nothing")]
+    [InlineData("--plan a,b,A:4420", "a:4420 is given twice")]
+    [InlineData("--plan a,,b", "'' is not HOST or HOST:PORT")]
+    [InlineData("--plan a:0", "'a:0' is not HOST or HOST:PORT")]
+    [InlineData("--plan fd00::1", "'fd00::1' is not HOST or HOST:PORT")]
+    [InlineData("--plan a;rm", "'a;rm' is not HOST or HOST:PORT")]
+    [InlineData("--plan a,b,c", "server 1 of 3 has 0 of the 2 drives (--count); expected 1 to 10000")]
+    [InlineData("--plan a --clone", "--clone requires a GOLDEN image in RBD")]
+    public async Task Plan_that_cannot_be_made_is_rejected(string options, string message)
+    {
+        using var bench = new Workbench();
+        Assert.Contains(
+            message, await bench.RefusedAsync($"farm g.qcow2 --count 2 {options}", code: NativeExit.Usage), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Idle_drive_uses_less_than_a_mebibyte()
     {

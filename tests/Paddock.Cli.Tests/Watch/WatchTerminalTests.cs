@@ -136,6 +136,23 @@ public sealed class WatchTerminalTests : IDisposable
         Assert.Contains("exit 0 restored True", run, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task View_shows_that_a_disk_was_handed_over()
+    {
+        await CreateAsync();
+        await using var server = await ServerProcess.ServeAsync(
+            _bench["z.qcow2"], "--standby", "--node", "1", "--nvme", "127.0.0.1:0", "--control", _bench["c.sock"]);
+        string run = await RunAsync(
+            """
+            until live feed
+            run dotnet "$PADDOCK_DLL" handover --control c.sock
+            until , standby
+            key q
+            """,
+            "zones --watch --control c.sock --interval 100ms --color=never");
+        Assert.Contains("exit 0 restored True", run, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("", "has several zoned disks; name one of them: a, b")]
     [InlineData("nope", "has no disk 'nope'; its zoned disks: a, b")]

@@ -41,6 +41,16 @@ public class WatchViewTests
             Draw(Model(), new WatchState(ZoneFilter.All) { Cursor = 6 }, 80, 24));
 
     [Fact]
+    public void Disk_that_another_server_owns_is_named_as_such()
+    {
+        var model = Model();
+        model.Inactive = "standby";
+        Assert.Equal(
+            "demo.qcow2: 256 MiB, 64 zones of 4 MiB, standby                        live feed",
+            Lines(Draw(model.Clone(), new WatchState(ZoneFilter.All), 80, 24))[0]);
+    }
+
+    [Fact]
     public void Small_terminal_has_the_map_first()
         => AssertFrame(
             """

@@ -1,5 +1,7 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Nvme;
+using Paddock.Nvme.Ana;
 using Paddock.Testing.Protocols;
 
 namespace Paddock.Server.Tests.Standby;
@@ -190,6 +192,39 @@ public sealed class HandoverTests
             settings = settings with { Images = [new ServedImage { Path = image, Format = "raw" }] };
             await using var server = await TestServer.StartInAsync(folder, settings);
             Assert.StartsWith("ok: handed over", await server.AskAsync("handover"), StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task Read_only_image_beside_one_that_is_handed_over_has_a_group()
+    {
+        string folder = Directory.CreateTempSubdirectory("paddock-standby-").FullName;
+        try
+        {
+            string[] images = [Path.Combine(folder, "a.qcow2"), Path.Combine(folder, "b.qcow2")];
+            foreach (string image in images)
+            {
+                await ImageFile.CreateAsync(image, 1 << 20, null);
+            }
+
+            await using var server = await TestServer.StartInAsync(folder, TestServer.SettingsIn(folder) with
+            {
+                Images = [new ServedImage { Path = images[0], ReadOnly = true }, new ServedImage { Path = images[1] }],
+                Standby = true, Node = 1, Nqn = "nqn.2026-01.io.paddock:both",
+            });
+            await using var host = await NvmeTcpHost.ConnectAsync(
+                new() { Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = "nqn.2026-01.io.paddock:both" },
+                TestContext.Current.CancellationToken);
+            byte[] log = await host.ReadLogAsync(AnaLog.Id, 0, 256, TestContext.Current.CancellationToken);
+            Assert.Equal([(1, AnaState.Optimized, 1), (2, AnaState.Optimized, 2)],
+                AnaLog.Read(log)!.Select(g => ((int)g.GroupId, g.State, (int)g.Namespaces.Single())));
+            await server.AskAsync("handover");
+            log = await host.ReadLogAsync(AnaLog.Id, 0, 256, TestContext.Current.CancellationToken);
+            Assert.Equal([AnaState.Optimized, AnaState.Inaccessible], AnaLog.Read(log)!.Select(g => g.State));
         }
         finally
         {

@@ -79,9 +79,9 @@ internal sealed class TwoServers : IAsyncDisposable
                 AnaGroup = Group, HeldRequests = Faults,
             };
             Target = new NvmeTarget(new NvmeTargetOptions());
-            var subsystem = new NvmeSubsystem(Nqn, "TEST") { ControllerIds = ControllerRange.OfNode(node) };
-            subsystem.Add(Namespace);
-            Target.Add(subsystem);
+            Subsystem = new NvmeSubsystem(Nqn, "TEST") { ControllerIds = ControllerRange.OfNode(node) };
+            Subsystem.Add(Namespace);
+            Target.Add(Subsystem);
             _server = new NvmeTcpServer(Target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
             _relay = new Relay(_server.Address.Port);
         }
@@ -93,6 +93,8 @@ internal sealed class TwoServers : IAsyncDisposable
         public NvmeNamespace Namespace { get; }
 
         public NvmeTarget Target { get; }
+
+        public NvmeSubsystem Subsystem { get; }
 
         /// <summary>Port that hosts connect to.</summary>
         public int Port => _relay.Port;

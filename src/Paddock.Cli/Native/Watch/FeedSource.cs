@@ -156,6 +156,7 @@ internal sealed class FeedSource(string socket, string? disk, TimeSpan interval,
             model.Zones.Resize(limits, state.Size);
         }
 
+        model.Inactive = state.State == "active" ? null : EscapedText.Escape(state.State);
         model.Amplification = state.WriteAmplification;
         model.OnDisk = state.FileBytes;
         model.Traffic.Add(

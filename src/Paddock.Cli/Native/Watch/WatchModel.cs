@@ -42,6 +42,9 @@ internal sealed class WatchModel
     /// <summary>Space that the image takes, in bytes; null: unknown.</summary>
     public long? OnDisk { get; set; }
 
+    /// <summary>State of the disk unless it is active, such as <c>standby</c>; null: it is.</summary>
+    public string? Inactive { get; set; }
+
     /// <summary>Why there are no new data; null: there are.</summary>
     public string? Problem { get; set; }
 
@@ -74,7 +77,7 @@ internal sealed class WatchModel
         var copy = new WatchModel(Title, Source, Zones.Clone())
         {
             Traffic = Traffic.Clone(), HasRequests = HasRequests, Amplification = Amplification, OnDisk = OnDisk, Problem = Problem,
-            Now = Now, Version = Version,
+            Inactive = Inactive, Now = Now, Version = Version,
         };
         copy._events.AddRange(_events);
         return copy;

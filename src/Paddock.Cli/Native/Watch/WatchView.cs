@@ -63,6 +63,7 @@ internal sealed class WatchView(ZoneGlyphs glyphs)
         var zones = model.Zones;
         string size = $"{SizeText.Human(zones.DiskLength)}, {zones.Count} zones of {SizeText.Human(zones.Limits.ZoneSize)}";
         int x = frame.Text(0, 0, $"{model.Title}: {size}", Style.Bold);
+        x = model.Inactive is { } inactive ? frame.Text(x, 0, $", {inactive}", Style.Alarm) : x;
         string right = model.Problem is { } problem ? $" {problem}" : state.IsPaused ? " PAUSED" : $" {model.Source}";
         int start = Math.Max(x + 1, frame.Width - right.Length);
         frame.Text(start, 0, right, model.Problem is null && !state.IsPaused ? Style.Faint : Style.Alarm);
