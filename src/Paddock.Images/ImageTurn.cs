@@ -25,9 +25,10 @@ internal sealed class ImageTurn : IAsyncDisposable
 
     /// <summary>Prepares to wait; nothing is opened yet.</summary>
     /// <param name="name">The image: a file name, or a name in a cluster (<c>rbd:</c>). Others are free at any time.</param>
+    /// <param name="observer">Receives the signs of a dead owner; null: nobody.</param>
     /// <exception cref="ToolException">The name is malformed.</exception>
-    public static ImageTurn Of(string name)
-        => RbdTarget.IsName(name) ? new ImageTurn(null, new RbdTurn(RbdDriver.Parse(name)))
+    public static ImageTurn Of(string name, ISuccessionObserver? observer = null)
+        => RbdTarget.IsName(name) ? new ImageTurn(null, new RbdTurn(RbdDriver.Parse(name), observer))
             : name.StartsWith("json:", StringComparison.Ordinal) || NodeDrivers.OfName(name) is not FileDriver ? new ImageTurn(null, null)
             : new ImageTurn(ImageOpener.PathOf(name), null);
 

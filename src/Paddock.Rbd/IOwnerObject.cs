@@ -35,8 +35,9 @@ internal interface IOwnerObject : IDisposable
 
     /// <summary>Watches the object, and answers its notifications.</summary>
     /// <param name="failed">Called when the cluster has ended the watch.</param>
+    /// <param name="notified">Called with the number of the client that has sent a notification, when it arrives; must not block.</param>
     /// <returns>The watch, or a negative error number.</returns>
-    Task<(IAsyncDisposable? Watch, int Result)> WatchAsync(Action failed);
+    Task<(IAsyncDisposable? Watch, int Result)> WatchAsync(Action failed, Action<long>? notified = null);
 
     /// <summary>Notifies all who watch the object; one call at a time.</summary>
     /// <param name="milliseconds">Time to answer, counted by the cluster.</param>

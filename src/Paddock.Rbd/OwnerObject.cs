@@ -60,7 +60,8 @@ internal sealed class OwnerObject : IOwnerObject
     public Task<int> RemoveAsync(long owner) => ChangeAsync(OwnerRecord.Field(owner), LibRados.RemoveObject);
 
     /// <inheritdoc/>
-    public async Task<(IAsyncDisposable? Watch, int Result)> WatchAsync(Action failed) => await OwnerWatch.StartAsync(this, failed);
+    public async Task<(IAsyncDisposable? Watch, int Result)> WatchAsync(Action failed, Action<long>? notified)
+        => await OwnerWatch.StartAsync(this, failed, notified);
 
     /// <inheritdoc/>
     public async Task<NotifyReply?> NotifyAsync(ulong milliseconds)

@@ -9,8 +9,11 @@ internal enum OwnerSign
     /// <summary>The cluster has passed the question on, and the owner has not answered in time.</summary>
     Silent,
 
-    /// <summary>Nothing is shown: the cluster is slow, or was until now.</summary>
+    /// <summary>Nothing is shown: the question itself took its time.</summary>
     Unclear,
+
+    /// <summary>Nothing is shown, nor by the questions before: the cluster does not answer in time, or did not until now.</summary>
+    Disturbed,
 
     /// <summary>The owner cannot be asked: it is not Paddock, or has no right to watch an object of its own.</summary>
     NoLease,
@@ -29,12 +32,16 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
 
     private const int NotPermitted = -1, NoAccess = -13;
 
-    // a quick answer takes a millisecond, and the cluster reports a missing one after its timeout
-    private static readonly long SlowAnswer = Nanoseconds(0.5), SlowSilence = Nanoseconds(1.7), Settling = Nanoseconds(5);
+    // a question arrives within a millisecond, and the cluster reports a missing answer after its timeout. An owner that runs and was
+    // out of reach looks at its record, and thereby connects again, within 2.3 s
+    private static readonly long SlowQuestion = Nanoseconds(0.5), SlowReply = Nanoseconds(1.7), Settling = Nanoseconds(2.5);
 
     private IAsyncDisposable? _watch;
     private volatile bool _isWatchLost;
     private long _settled;
+
+    // when our own question came back to us; 0: not yet
+    private long _arrived;
 
     /// <summary>Completes when the object was removed: the image is being closed.</summary>
     public TaskCompletionSource Changed { get; private set; } = NewChange();
@@ -47,27 +54,27 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
         if (watched < 0)
         {
             // neither the object nor the right to watch it
-            return watched is RbdErrors.NotFoundResult or NotPermitted or NoAccess ? OwnerSign.NoLease : OwnerSign.Unclear;
+            return watched is RbdErrors.NotFoundResult or NotPermitted or NoAccess ? OwnerSign.NoLease : OwnerSign.Disturbed;
         }
 
+        Volatile.Write(ref _arrived, 0);
         long sent = clock.GetTimestamp();
         var reply = await owner.NotifyAsync(TimeoutMilliseconds);
-        long now = clock.GetTimestamp();
-        if (reply?.Answered.Contains(owner.ClientId) != true)
+        long now = clock.GetTimestamp(), arrived = Volatile.Read(ref _arrived);
+        if (reply?.Answered.Contains(owner.ClientId) != true || arrived == 0)
         {
             // without its watch, the object was removed: the image is being closed
             _settled = _isWatchLost ? _settled : now + Settling;
-            return OwnerSign.Unclear;
+            return OwnerSign.Disturbed;
         }
 
-        bool isSilent = reply.Silent.Contains(client) && !reply.Answered.Contains(client);
-        if (now - sent > (reply.Silent.Count > 0 ? SlowSilence : SlowAnswer))
-        {
-            _settled = now + Settling;
-        }
+        _settled = now - sent > SlowReply ? now + Settling : _settled;
+        return reply.Answered.Contains(client) ? OwnerSign.Answered
+            : !reply.Silent.Contains(client) ? OwnerSign.NoLease
+            : now < _settled ? OwnerSign.Disturbed
 
-        return isSilent ? now < _settled ? OwnerSign.Unclear : OwnerSign.Silent
-            : reply.Answered.Contains(client) ? OwnerSign.Answered : OwnerSign.NoLease;
+            // the owner had less time for its answer
+            : arrived - sent > SlowQuestion ? OwnerSign.Unclear : OwnerSign.Silent;
     }
 
     /// <inheritdoc/>
@@ -92,8 +99,16 @@ internal sealed class OwnerProbe(IOwnerObject owner, TimeProvider clock) : IAsyn
             return 0;
         }
 
-        (_watch, int result) = await owner.WatchAsync(OnWatchLost);
+        (_watch, int result) = await owner.WatchAsync(OnWatchLost, OnNotified);
         return result;
+    }
+
+    private void OnNotified(long client)
+    {
+        if (client == owner.ClientId)
+        {
+            Volatile.Write(ref _arrived, clock.GetTimestamp());
+        }
     }
 
     private void OnWatchLost()

@@ -12,22 +12,24 @@ internal sealed class OwnerWatch : IAsyncDisposable
 {
     private readonly OwnerObject _object;
     private readonly Action _failed;
+    private readonly Action<long>? _notified;
     private GCHandle _self;
     private ulong _handle;
 
-    private OwnerWatch(OwnerObject owner, Action failed)
+    private OwnerWatch(OwnerObject owner, Action failed, Action<long>? notified)
     {
-        (_object, _failed) = (owner, failed);
+        (_object, _failed, _notified) = (owner, failed, notified);
         _self = GCHandle.Alloc(this);
     }
 
     /// <summary>Begins to watch.</summary>
     /// <param name="owner">The object; it must exist.</param>
     /// <param name="failed">Called, on the thread pool, when the cluster has ended the watch.</param>
+    /// <param name="notified">Called, on a thread of librados, with the client that has sent a notification; must not block.</param>
     /// <returns>The watch, or a negative error number.</returns>
-    public static async Task<(OwnerWatch? Watch, int Result)> StartAsync(OwnerObject owner, Action failed)
+    public static async Task<(OwnerWatch? Watch, int Result)> StartAsync(OwnerObject owner, Action failed, Action<long>? notified)
     {
-        var watch = new OwnerWatch(owner, failed);
+        var watch = new OwnerWatch(owner, failed, notified);
         ulong[] handle = GC.AllocateArray<ulong>(1, pinned: true);
         int result = await RadosCall.RunAsync(completion => watch.Start(completion, handle));
         watch._handle = handle[0];
@@ -56,7 +58,9 @@ internal sealed class OwnerWatch : IAsyncDisposable
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static void OnNotified(nint argument, ulong notification, ulong handle, ulong notifier, nint data, nuint length)
     {
-        var watched = ((OwnerWatch)GCHandle.FromIntPtr(argument).Target!)._object;
+        var watch = (OwnerWatch)GCHandle.FromIntPtr(argument).Target!;
+        watch._notified?.Invoke((long)notifier);
+        var watched = watch._object;
         _ = LibRados.Acknowledge(watched.Context, watched.Name, notification, handle, 0, 0);
     }
 

@@ -25,7 +25,7 @@ internal sealed class RbdLease : IAsyncDisposable
     private readonly RbdOwner _self;
     private readonly OwnershipLoss _loss;
     private readonly TimeProvider _clock;
-    private readonly Action<RbdOwner> _blocklist;
+    private readonly Func<RbdOwner, Task> _blocklist;
     private readonly Lock _gate = new();
     private readonly ITimer _timer;
     private IAsyncDisposable? _watch;
@@ -33,16 +33,16 @@ internal sealed class RbdLease : IAsyncDisposable
     private volatile bool _isWatchLost, _isUsed;
     private bool _isEnding;
     private long _confirmed, _lockRead;
-    private Task _checking = Task.CompletedTask;
+    private Task _checking = Task.CompletedTask, _fencing = Task.CompletedTask;
 
     /// <param name="owner">The object of the image's owner; owned.</param>
     /// <param name="exclusive">The lock, which is held.</param>
     /// <param name="self">This client, as the holder of the lock.</param>
     /// <param name="loss">Receives the loss of ownership.</param>
     /// <param name="clock">Counts nanoseconds, also while the process is stopped.</param>
-    /// <param name="blocklist">Puts this client on the blocklist, without waiting.</param>
+    /// <param name="blocklist">Puts this client on the blocklist.</param>
     public RbdLease(
-        IOwnerObject owner, IHeaderLock exclusive, RbdOwner self, OwnershipLoss loss, TimeProvider clock, Action<RbdOwner> blocklist)
+        IOwnerObject owner, IHeaderLock exclusive, RbdOwner self, OwnershipLoss loss, TimeProvider clock, Func<RbdOwner, Task> blocklist)
     {
         (_object, _lock, _self, _loss, _clock, _blocklist) = (owner, exclusive, self, loss, clock, blocklist);
         _timer = clock.CreateTimer(
@@ -75,7 +75,7 @@ internal sealed class RbdLease : IAsyncDisposable
         var owner = new OwnerObject(cluster, id);
         var lease = new RbdLease(
             owner, new HeaderLock(owner.Context, id), self, loss, BootClock.Instance,
-            self => _ = Task.Run(() => Native.LibRados.AddToBlocklist(cluster.Handle, self.Address, 0)));
+            self => Task.Run(() => Native.LibRados.AddToBlocklist(cluster.Handle, self.Address, 0)));
         await lease.BeginAsync(isTakenOver);
         return lease;
     }
@@ -93,11 +93,12 @@ internal sealed class RbdLease : IAsyncDisposable
                 throw RbdErrors.Of(result, "cannot read the blocklist of the cluster");
             }
 
-            var (_, before) = await _object.ReadAsync();
+            var (read, before) = await _object.ReadAsync();
+            bool isUnknown = read < 0 && read != RbdErrors.NotFoundResult;
             await WriteRecordAsync();
 
             // its owner has not closed the image, and its confirmations end with the write
-            if (isTakenOver || (before.Owner != 0 && before.Owner != _self.Id))
+            if (isTakenOver || isUnknown || (before.Owner != 0 && before.Owner != _self.Id))
             {
                 await Task.Delay(TermOfOthers, _clock);
             }
@@ -132,13 +133,16 @@ internal sealed class RbdLease : IAsyncDisposable
 
     /// <summary>
     /// Ends it, before the lock is released. The owner can be asked until this is disposed: if it is killed meanwhile, that is noticed.
+    /// A client whose lock was broken by hand is on the blocklist then, so that closing the image writes nothing.
     /// </summary>
     public async ValueTask EndAsync()
     {
         await _timer.DisposeAsync();
         Task last;
+        bool isFirst;
         lock (_gate)
         {
+            isFirst = !_isEnding;
             _isEnding = true;
             last = _checking;
         }
@@ -152,7 +156,8 @@ internal sealed class RbdLease : IAsyncDisposable
             // the image is closed whether it was confirmed or not
         }
 
-        if (_hasRecord && _loss.Reason is null)
+        await _fencing;
+        if (isFirst && _hasRecord && _loss.Reason is null)
         {
             await _object.ClearAsync(_self.Id);
         }
@@ -294,7 +299,7 @@ internal sealed class RbdLease : IAsyncDisposable
     {
         if (_loss.Set(reason) && _self.Address.Length > 0)
         {
-            _blocklist(_self);
+            _fencing = _blocklist(_self);
         }
     }
 

@@ -12,7 +12,7 @@ internal enum SuccessionState
     /// <summary>Its owner runs, or may run.</summary>
     Owned,
 
-    /// <summary>Its owner has not answered once.</summary>
+    /// <summary>Its owner has not answered, and is to be asked again at once.</summary>
     Suspected,
 }
 
@@ -22,8 +22,7 @@ internal enum SuccessionState
 /// </summary>
 internal sealed class RbdSuccession : IAsyncDisposable
 {
-    // more are needed of an owner that has never answered here: the cluster may have been disturbed just before
-    private const int SignsOfDeath = 2, SignsOfDeathAtFirst = 4;
+    private const int SignsOfDeath = 2;
 
     private static readonly TimeSpan LockPeriod = TimeSpan.FromSeconds(2);
 
@@ -31,16 +30,21 @@ internal sealed class RbdSuccession : IAsyncDisposable
     private readonly OwnerProbe _probe;
     private readonly IContestedLock _lock;
     private readonly TimeProvider _clock;
-    private bool _hasAnswered, _isAnswering;
+    private readonly ISuccessionObserver? _observer;
+    private OwnerSign _sign = OwnerSign.Disturbed;
     private int _silent;
     private long _doubted, _lockRead;
+
+    // the record as it was at the time of the doubt; while it stays so, the lease is not renewed
+    private OwnerRecord _doubtful;
 
     /// <param name="exclusive">The lock; owned.</param>
     /// <param name="owner">The object of the image's owner; owned.</param>
     /// <param name="clock">Counts nanoseconds, also while the process is stopped.</param>
-    public RbdSuccession(IContestedLock exclusive, IOwnerObject owner, TimeProvider clock)
+    /// <param name="observer">Receives the signs of a dead owner; null: nobody.</param>
+    public RbdSuccession(IContestedLock exclusive, IOwnerObject owner, TimeProvider clock, ISuccessionObserver? observer = null)
     {
-        (_lock, _object, _clock) = (exclusive, owner, clock);
+        (_lock, _object, _clock, _observer) = (exclusive, owner, clock, observer);
         _probe = new OwnerProbe(owner, clock);
     }
 
@@ -49,10 +53,10 @@ internal sealed class RbdSuccession : IAsyncDisposable
 
     /// <summary>Connects; waits for the cluster.</summary>
     /// <exception cref="BlockException">The image does not exist, or its cluster cannot be reached.</exception>
-    public static RbdSuccession Open(RbdTarget target)
+    public static RbdSuccession Open(RbdTarget target, ISuccessionObserver? observer = null)
     {
         var exclusive = RbdContestedLock.Open(target);
-        return new RbdSuccession(exclusive, new OwnerObject(exclusive.Cluster, exclusive.Id), BootClock.Instance);
+        return new RbdSuccession(exclusive, new OwnerObject(exclusive.Cluster, exclusive.Id), BootClock.Instance, observer);
     }
 
     /// <summary>Looks at the lock, asks its holder, and fences it if it does not answer for the second time.</summary>
@@ -61,7 +65,7 @@ internal sealed class RbdSuccession : IAsyncDisposable
         var state = await JudgeAsync();
         if (state == SuccessionState.Free)
         {
-            (_silent, _isAnswering, Owner) = (0, false, null);
+            (_silent, _doubted, _sign, Owner) = (0, 0, OwnerSign.Disturbed, null);
         }
 
         return state;
@@ -89,32 +93,38 @@ internal sealed class RbdSuccession : IAsyncDisposable
     private async Task<SuccessionState> JudgeAsync()
     {
         // an owner that answers has the lock, mostly: when it closes the image, it stops answering first
-        bool isRead = !_isAnswering || _clock.GetTimestamp() - _lockRead > LockPeriod.TotalNanoseconds;
+        bool isRead = _sign != OwnerSign.Answered || _clock.GetTimestamp() - _lockRead > LockPeriod.TotalNanoseconds;
         if (isRead && await IsFreeAsync())
         {
             return SuccessionState.Free;
         }
 
         var owner = Owner!;
-        var sign = await _probe.AskAsync(owner.Id);
-        _isAnswering = sign == OwnerSign.Answered;
-        switch (sign)
+        bool isDoubtful = _sign is not (OwnerSign.Answered or OwnerSign.NoLease) && (_silent == 0 || _doubted == 0);
+        await (isDoubtful ? DoubtAsync(owner) : Task.CompletedTask);
+        long asked = _clock.GetTimestamp();
+        _sign = await _probe.AskAsync(owner.Id);
+        if (_sign != OwnerSign.Answered)
         {
-            case OwnerSign.Silent when ++_silent >= (_hasAnswered ? SignsOfDeath : SignsOfDeathAtFirst):
-                return await FenceAsync(owner) ? SuccessionState.Free : SuccessionState.Owned;
-            case OwnerSign.Silent:
-                // written once: if it is there at the end, the lease was not renewed since
-                await (_silent == 1 ? DoubtAsync(owner) : Task.CompletedTask);
+            _observer?.Unanswered(owner, _sign, Since(asked));
+        }
+
+        switch (_sign)
+        {
+            case OwnerSign.Silent when _doubted != 0 && await ReadRecordAsync() == new OwnerRecord(owner.Id, 0):
+                // it has removed the doubt since the question, so it ran, and may have died meanwhile
+                (_silent, _doubted) = (0, 0);
                 return SuccessionState.Suspected;
-            case OwnerSign.NoLease when isRead:
-                // the cluster's own judgement, after its timeout for watches; whoever opens the image then breaks the lock
-                _silent = 0;
-                return await _lock.IsAliveAsync(owner) ? SuccessionState.Owned : SuccessionState.Free;
-            case OwnerSign.Answered:
-                _hasAnswered = true;
-                goto default;
+            case OwnerSign.Silent:
+                return ++_silent < SignsOfDeath ? SuccessionState.Suspected
+                    : await FenceAsync(owner) ? SuccessionState.Free : SuccessionState.Owned;
+            case OwnerSign.Unclear:
+                return _silent > 0 ? SuccessionState.Suspected : SuccessionState.Owned;
+            case OwnerSign.NoLease when isRead && !await _lock.IsAliveAsync(owner):
+                // the cluster has judged, after its timeout for watches; whoever opens the image breaks the lock
+                return SuccessionState.Free;
             default:
-                _silent = 0;
+                (_silent, _doubted) = (0, 0);
                 return SuccessionState.Owned;
         }
     }
@@ -125,43 +135,64 @@ internal sealed class RbdSuccession : IAsyncDisposable
         long client = (await _lock.ReadHolderAsync()).Client;
         if (client != 0 && Owner?.Id != client)
         {
-            (_silent, _doubted, _hasAnswered) = (0, 0, false);
+            (_silent, _doubted) = (0, 0);
             Owner = await _lock.FindOwnerAsync();
         }
 
         return client == 0 || Owner is null;
     }
 
-    // from here on the owner, if it runs after all, cannot prolong its lease without removing the doubt
+    // from here on the owner, if it runs after all, cannot prolong its lease without changing the record
     private async Task DoubtAsync(RbdOwner owner)
     {
-        bool isWritten = await _object.DoubtAsync(owner.Id, _object.ClientId) >= 0;
-        _doubted = isWritten ? _clock.GetTimestamp() : 0;
+        _doubtful = new OwnerRecord(owner.Id, _object.ClientId);
+        if (await _object.DoubtAsync(owner.Id, _object.ClientId) >= 0)
+        {
+            _doubted = _clock.GetTimestamp();
+            return;
+        }
+
+        // an owner that is closing the image has emptied it, and may die before it releases the lock
+        long start = _clock.GetTimestamp();
+        (_doubtful, _doubted) = (default, await ReadRecordAsync() == default(OwnerRecord) ? start : 0);
     }
 
     private async Task<bool> FenceAsync(RbdOwner owner)
     {
-        _silent = 0;
+        long doubted = _doubted;
+        (_silent, _doubted) = (0, 0);
+        long start = _clock.GetTimestamp();
         if (!await _lock.BreakAsync(owner))
         {
             return false;
         }
 
+        var breaking = Since(start);
+
         // who finds the record of another owner waits as well, so it stays until the lease is over
-        var (result, record) = await _object.ReadAsync();
-        if (_doubted == 0 || result < 0 || record != new OwnerRecord(owner.Id, _object.ClientId))
+        if (doubted == 0 || await ReadRecordAsync() != _doubtful)
         {
-            _doubted = _clock.GetTimestamp();
+            doubted = _clock.GetTimestamp();
         }
 
         // the lease is over when it would be if it had been confirmed at that time
-        var rest = RbdLease.TermOfOthers - TimeSpan.FromTicks((_clock.GetTimestamp() - _doubted) / TimeSpan.NanosecondsPerTick);
+        var rest = RbdLease.TermOfOthers - Since(doubted);
         if (rest > TimeSpan.Zero)
         {
             await Task.Delay(rest, _clock);
         }
 
         _ = await _object.ClearAsync(owner.Id);
+        _observer?.Fenced(owner, breaking, rest > TimeSpan.Zero ? rest : TimeSpan.Zero);
         return true;
     }
+
+    // null: unknown. Without the object, it is empty
+    private async Task<OwnerRecord?> ReadRecordAsync()
+    {
+        var (result, record) = await _object.ReadAsync();
+        return result >= 0 || result == RbdErrors.NotFoundResult ? record : null;
+    }
+
+    private TimeSpan Since(long timestamp) => _clock.GetElapsedTime(timestamp);
 }

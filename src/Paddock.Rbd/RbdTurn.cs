@@ -4,8 +4,12 @@ namespace Paddock.Rbd;
 
 /// <summary>Waits until an image in RBD can be opened for writing, over a connection of its own.</summary>
 /// <param name="target">The image.</param>
-internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
+/// <param name="observer">Receives the signs of a dead owner; null: nobody.</param>
+internal sealed class RbdTurn(RbdTarget target, ISuccessionObserver? observer = null) : IAsyncDisposable
 {
+    // of an owner that does not answer, and does not die either: some seconds
+    private const int MostLooks = 8;
+
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(400), QuickPoll = TimeSpan.FromMilliseconds(25),
         QuickTime = TimeSpan.FromSeconds(2), EndLimit = TimeSpan.FromSeconds(2);
 
@@ -45,23 +49,35 @@ internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
     /// <exception cref="BlockException">The cluster cannot be reached.</exception>
     public async Task<bool> TryFenceAsync()
     {
-        SuccessionState state;
-        do
+        var state = SuccessionState.Suspected;
+        for (int i = 0; i < MostLooks && state == SuccessionState.Suspected; i++)
         {
             state = await LookAsync(CancellationToken.None);
         }
-        while (state == SuccessionState.Suspected);
+
         return state == SuccessionState.Free;
     }
 
-    /// <summary>Ends; a question that the cluster does not answer is left behind, with its connection.</summary>
+    /// <summary>Ends; while the cluster does not answer a question, the connection ends later, when it does.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (_looking is not null && await Task.WhenAny(_looking, Task.Delay(EndLimit)) != _looking)
+        if (_looking is { } looking && await Task.WhenAny(looking, Task.Delay(EndLimit)) != looking)
         {
+            _ = EndAfterAsync(looking);
             return;
         }
 
+        await EndAsync();
+    }
+
+    private async Task EndAfterAsync(Task<SuccessionState> looking)
+    {
+        await looking.ContinueWith(static l => _ = l.Exception, TaskScheduler.Default);
+        await EndAsync();
+    }
+
+    private async ValueTask EndAsync()
+    {
         await (_succession?.DisposeAsync() ?? default);
         _succession = null;
     }
@@ -80,15 +96,14 @@ internal sealed class RbdTurn(RbdTarget target) : IAsyncDisposable
         {
             // the next wait connects again
             _looking = null;
-            await (_succession?.DisposeAsync() ?? default);
-            _succession = null;
+            await EndAsync();
             throw;
         }
     }
 
     private async Task<SuccessionState> StartAsync()
     {
-        _succession ??= await Task.Run(() => RbdSuccession.Open(target));
+        _succession ??= await Task.Run(() => RbdSuccession.Open(target, observer));
         return await _succession.LookAsync();
     }
 }

@@ -37,6 +37,8 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json, Lo
         ["refused"] = LogLevel.Warning,
         ["rejected"] = LogLevel.Warning,
         ["warning"] = LogLevel.Warning,
+        ["owner fenced"] = LogLevel.Warning,
+        ["owner silent"] = LogLevel.Debug,
         ["queue connected"] = LogLevel.Debug,
         ["queue disconnected"] = LogLevel.Debug,
     };

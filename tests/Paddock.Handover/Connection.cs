@@ -3,25 +3,36 @@ using Paddock.Images;
 
 namespace Paddock.Handover;
 
-/// <summary>The namespaces of one server, without a reconnect: whatever fails, fails.</summary>
-/// <param name="Node">The server.</param>
+/// <summary>The namespaces, through one server without a reconnect, where whatever fails, fails; or through both servers.</summary>
+/// <param name="Node">The server; null: both.</param>
 /// <param name="Start">Which start of it.</param>
 /// <param name="Plain">The conventional zones.</param>
 /// <param name="Zoned">The sequential zones.</param>
-internal sealed record Connection(ServerNode Node, int Start, IBlockDevice Plain, IBlockDevice Zoned)
+internal sealed record Connection(ServerNode? Node, int Start, IBlockDevice Plain, IBlockDevice Zoned)
 {
     /// <summary>Connects, and reads a block of each namespace.</summary>
     /// <exception cref="Exception">The server does not serve the image.</exception>
-    public static async Task<Connection> OpenAsync(ServerNode node, TimeSpan limit)
+    public static Task<Connection> OpenAsync(ServerNode node, TimeSpan limit)
+        => OpenAsync(node, $"127.0.0.1:{node.Port}", "&reconnect=0", limit);
+
+    /// <summary>Connects to all servers, and reads a block of each namespace from the active one.</summary>
+    /// <exception cref="Exception">No server serves the image within the limit.</exception>
+    public static Task<Connection> OpenAsync(IEnumerable<ServerNode> nodes, TimeSpan limit)
+        => OpenAsync(null, string.Join(',', nodes.Select(static n => $"127.0.0.1:{n.Port}")), "", limit);
+
+    /// <summary>Closes it in the background: a server that is stopped answers nothing.</summary>
+    public void Close() => Close([Plain, Zoned]);
+
+    private static async Task<Connection> OpenAsync(ServerNode? node, string addresses, string options, TimeSpan limit)
     {
         using var time = new CancellationTokenSource(limit);
-        int start = node.Starts;
+        int start = node?.Starts ?? 0;
         var opened = new List<IBlockDevice>();
         try
         {
             for (int ns = 1; ns <= 2; ns++)
             {
-                string name = $"nvme+tcp://127.0.0.1:{node.Port}/{Lane.Nqn}?ns={ns}&reconnect=0";
+                string name = $"nvme+tcp://{addresses}/{Lane.Nqn}?ns={ns}{options}";
                 var disk = await Disk.OpenAsync(name, new DiskOptions { Format = "raw" }, time.Token).WaitAsync(limit);
                 opened.Add(disk);
                 await disk.ReadAsync(0, new byte[Pattern.Block], time.Token).AsTask().WaitAsync(limit);
@@ -35,9 +46,6 @@ internal sealed record Connection(ServerNode Node, int Start, IBlockDevice Plain
             throw;
         }
     }
-
-    /// <summary>Closes it in the background: a server that is stopped answers nothing.</summary>
-    public void Close() => Close([Plain, Zoned]);
 
     private static void Close(IEnumerable<IBlockDevice> devices)
     {

@@ -39,7 +39,7 @@ public static class Lane
     internal const string Nqn = "nqn.2026-01.io.paddock:handover";
 
     private const int Zone = 1 << 20, Conventional = 3, Sequential = 10;
-    private const int MinThreads = 64, Kinds = 4, LeastLoad = 100, MostLoad = 700, MostStop = 4000, MostHandover = 120;
+    private const int MinThreads = 64, LeastLoad = 100, MostLoad = 700, MostStop = 4000, MostHandover = 120;
 
     private static readonly TimeSpan StaleTime = TimeSpan.FromMilliseconds(500);
 
@@ -64,12 +64,13 @@ public static class Lane
             var random = new Random(options.Seed);
             for (int i = 0; i < options.Count; i++)
             {
-                var kind = (HandoverKind)(i % Kinds);
+                var kind = KindOf(options, i);
                 times.Add(await HandOverAsync(options, kind, nodes, client, random));
                 var (_, time, isMoved) = times[^1];
                 options.Report?.Invoke(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"seed {options.Seed}, {i + 1}: {kind}, {time.TotalMilliseconds:0} ms{(isMoved ? "" : ", same server")}"));
+                    $"{TimeProvider.System.GetUtcNow():HH:mm:ss.fff} seed {options.Seed}, {i + 1}: {kind}, {time.TotalMilliseconds:0} ms"
+                    + $"{(isMoved ? "" : ", same server")}"));
             }
 
             await client.SettledAsync();
@@ -79,10 +80,12 @@ public static class Lane
         catch (HandoverException e)
         {
             throw new HandoverException(
-                $"seed {options.Seed}, hand-over {times.Count + 1} ({(HandoverKind)(times.Count % Kinds)}): {e.Message}; logs in "
+                $"seed {options.Seed}, hand-over {times.Count + 1} ({KindOf(options, times.Count)}): {e.Message}; logs in "
                 + options.Folder);
         }
     }
+
+    private static HandoverKind KindOf(HandoverOptions options, int index) => options.Kinds[index % options.Kinds.Count];
 
     private static async Task<HandoverTime> HandOverAsync(
         HandoverOptions options, HandoverKind kind, ServerNode[] nodes, VerifyingClient client, Random random)
@@ -93,11 +96,12 @@ public static class Lane
         await Task.Delay(random.Next(LeastLoad, MostLoad));
         var time = kind switch
         {
-            HandoverKind.Planned => await PlannedAsync(active, client),
+            HandoverKind.Planned => await PlannedAsync(options, active, client),
             HandoverKind.Killed => await KilledAsync(options, active, client),
             HandoverKind.Interrupted => await InterruptedAsync(options, active, client, random),
             _ => await StoppedAsync(options, active, client, random),
         };
+        await (options.SeveralPaths ? client.RecheckAsync() : Task.CompletedTask);
         var now = await client.SettledAsync();
         if (kind == HandoverKind.Stopped && now != active)
         {
@@ -107,22 +111,29 @@ public static class Lane
         return new HandoverTime(kind, time, now != active);
     }
 
-    private static async Task<TimeSpan> PlannedAsync(ServerNode active, VerifyingClient client)
+    private static async Task<TimeSpan> PlannedAsync(HandoverOptions options, ServerNode active, VerifyingClient client)
     {
-        client.Mark(keepsAll: true, reconnected: true, Stopwatch.GetTimestamp());
-        string answer = await active.HandOverAsync();
-        return answer.StartsWith("ok", StringComparison.Ordinal) ? await client.AnsweredAsync()
-            : throw new HandoverException($"the server does not hand over: {answer}");
+        await MarkAsync(options, client, keepsAll: true, async () =>
+        {
+            string answer = await active.HandOverAsync();
+            if (!answer.StartsWith("ok", StringComparison.Ordinal))
+            {
+                throw new HandoverException($"the server does not hand over: {answer}");
+            }
+        });
+        return await client.AnsweredAsync();
     }
 
     private static async Task<TimeSpan> InterruptedAsync(
         HandoverOptions options, ServerNode active, VerifyingClient client, Random random)
     {
-        client.Mark(keepsAll: options.WriteThrough, reconnected: true, Stopwatch.GetTimestamp());
-        var answer = active.HandOverAsync();
-        await Task.Delay(random.Next(MostHandover));
-        await active.KillAsync();
-        await answer.ContinueWith(static a => a.Exception, TaskScheduler.Default);
+        await MarkAsync(options, client, options.WriteThrough, async () =>
+        {
+            var answer = active.HandOverAsync();
+            await Task.Delay(random.Next(MostHandover));
+            await active.KillAsync();
+            await answer.ContinueWith(static a => a.Exception, TaskScheduler.Default);
+        });
         var time = await client.AnsweredAsync();
         await active.StartAsync();
         return time;
@@ -130,11 +141,22 @@ public static class Lane
 
     private static async Task<TimeSpan> KilledAsync(HandoverOptions options, ServerNode active, VerifyingClient client)
     {
-        client.Mark(keepsAll: options.WriteThrough, reconnected: true, Stopwatch.GetTimestamp());
-        await active.KillAsync();
+        await MarkAsync(options, client, options.WriteThrough, active.KillAsync);
         var time = await client.AnsweredAsync();
         await active.StartAsync();
         return time;
+    }
+
+    // through several paths, any connection may answer: then only answers to what is sent after the end of the action count
+    private static async Task MarkAsync(HandoverOptions options, VerifyingClient client, bool keepsAll, Func<Task> action)
+    {
+        long since = Stopwatch.GetTimestamp();
+        client.Mark(keepsAll, reconnected: true, since);
+        await action();
+        if (options.SeveralPaths)
+        {
+            client.Mark(keepsAll, reconnected: false, since);
+        }
     }
 
     private static async Task<TimeSpan> StoppedAsync(HandoverOptions options, ServerNode active, VerifyingClient client, Random random)

@@ -9,7 +9,8 @@ if (args is [] or ["--help"])
 }
 
 int count = HandoverOptions.Number(args[0]), lanes = 1, seed = (int)(Stopwatch.GetTimestamp() % 1_000_000);
-bool isFile = false, isWriteThrough = false, isVerbose = false;
+HandoverKind[] kinds = Enum.GetValues<HandoverKind>();
+bool hasPaths = false, isFile = false, isWriteThrough = false, isVerbose = false;
 for (int i = 1; i < args.Length; i++)
 {
     switch (args[i])
@@ -20,11 +21,17 @@ for (int i = 1; i < args.Length; i++)
         case "--seed":
             seed = HandoverOptions.Number(args[++i]);
             break;
+        case "--kinds":
+            kinds = HandoverOptions.ParseKinds(args[++i]);
+            break;
         case "--file":
             isFile = true;
             break;
         case "--write-through":
             isWriteThrough = true;
+            break;
+        case "--paths":
+            hasPaths = true;
             break;
         case "--verbose":
             isVerbose = true;
@@ -47,6 +54,8 @@ var runs = Enumerable.Range(0, lanes).Select(lane => Lane.RunAsync(new HandoverO
     Folder = Path.Combine(folder, $"lane{lane}"),
     Image = isFile ? Path.Combine(folder, $"image{lane}.qcow2") : $"rbd:rbd/image{lane}:id=paddock:conf={cluster}",
     Program = program,
+    Kinds = kinds,
+    SeveralPaths = hasPaths,
     StoppedKeepsIt = isFile,
     WriteThrough = isWriteThrough,
     Report = isVerbose ? line => Console.WriteLine($"{watch.Elapsed.TotalSeconds:0}s {line}") : null,

@@ -33,10 +33,13 @@ internal sealed class ServerNode(HandoverOptions options, int number) : IAsyncDi
         [
             .. options.Program.Skip(1), "serve", options.Image, "--standby", "--node", Text(number), "--nvme", $"127.0.0.1:{Port}",
             "--nqn", Lane.Nqn, "--control", _control, "--port-file", _ports, "--log-file", Log, "--drain-timeout", "5",
-            "--exit-with-parent", .. options.WriteThrough ? (string[])["--write-through"] : [],
+            "--exit-with-parent", "--log-level", "debug", .. options.WriteThrough ? (string[])["--write-through"] : [],
         ];
         var start = new ProcessStartInfo(options.Program[0], words) { RedirectStandardOutput = true, RedirectStandardError = true };
         _process = Process.Start(start)!;
+
+        // whoever ends the harness can kill it, even while it is stopped
+        await File.WriteAllTextAsync(Path.Combine(options.Folder, $"{number}.pid"), Text(_process.Id));
         var output = _process.StandardOutput.ReadToEndAsync();
         var error = _process.StandardError.ReadToEndAsync();
         var limit = Stopwatch.StartNew();
@@ -82,7 +85,7 @@ internal sealed class ServerNode(HandoverOptions options, int number) : IAsyncDi
     public async Task ReachAsync(string state)
     {
         var limit = Stopwatch.StartNew();
-        while (!(await AskAsync("watch", lines: 2)).Contains($"\"state\":\"{state}\"", StringComparison.Ordinal))
+        while (!await IsAsync(state))
         {
             if (limit.Elapsed > options.Patience)
             {
@@ -92,6 +95,10 @@ internal sealed class ServerNode(HandoverOptions options, int number) : IAsyncDi
             await Task.Delay(Pause);
         }
     }
+
+    /// <summary>Whether the server is on standby, or active.</summary>
+    public async Task<bool> IsAsync(string state)
+        => (await AskAsync("watch", lines: 2)).Contains($"\"state\":\"{state}\"", StringComparison.Ordinal);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

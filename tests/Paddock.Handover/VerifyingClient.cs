@@ -11,7 +11,7 @@ internal sealed class VerifyingClient : IAsyncDisposable
 {
     private const int Writers = 6, AppendShare = 60, ResetShare = 2;
 
-    private static readonly TimeSpan AnswerLimit = TimeSpan.FromMilliseconds(700), ProbeLimit = TimeSpan.FromSeconds(2),
+    private static readonly TimeSpan SinglePathLimit = TimeSpan.FromMilliseconds(700), ProbeLimit = TimeSpan.FromSeconds(2),
         VerifyLimit = TimeSpan.FromSeconds(30), FlushPause = TimeSpan.FromMilliseconds(30), ProbePause = TimeSpan.FromMilliseconds(20);
 
     private readonly HandoverOptions _options;
@@ -26,6 +26,8 @@ internal sealed class VerifyingClient : IAsyncDisposable
     private volatile Connection? _without;
     private volatile bool _keepsAll;
     private volatile Connection? _connection;
+    private volatile CancellationTokenSource? _load;
+    private TaskCompletionSource? _recheck;
 
     /// <param name="options">The lane.</param>
     /// <param name="nodes">The servers.</param>
@@ -51,6 +53,9 @@ internal sealed class VerifyingClient : IAsyncDisposable
     /// <summary>Number of appends that had no answer, and were found on the disk.</summary>
     public int LookedUp => _appends.LookedUp;
 
+    // with several paths, requests wait for the next server
+    private TimeSpan AnswerLimit => _options.SeveralPaths ? _options.Patience : SinglePathLimit;
+
     /// <summary>Waits until the client works with a server, after the disk was compared.</summary>
     /// <returns>The server.</returns>
     /// <exception cref="HandoverException">Data is lost, or no server serves the image.</exception>
@@ -64,9 +69,9 @@ internal sealed class VerifyingClient : IAsyncDisposable
                 await _running;
             }
 
-            if (_connection is { } connection)
+            if (_connection is { } connection && (connection.Node ?? await ActiveAsync()) is { } active)
             {
-                return connection.Node;
+                return active;
             }
 
             if (limit.Elapsed > _options.Patience)
@@ -76,6 +81,16 @@ internal sealed class VerifyingClient : IAsyncDisposable
 
             await Task.Delay(5);
         }
+    }
+
+    /// <summary>Ends the present load, and returns after the whole disk was compared.</summary>
+    /// <exception cref="HandoverException">Data is lost, or no server serves the image.</exception>
+    public async Task RecheckAsync()
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Volatile.Write(ref _recheck, done);
+        await (_load?.CancelAsync() ?? Task.CompletedTask);
+        await await Task.WhenAny(done.Task, _running);
     }
 
     /// <summary>Marks a moment: the first answer to a request that is sent later ends the time.</summary>
@@ -178,7 +193,14 @@ internal sealed class VerifyingClient : IAsyncDisposable
                     return;
                 }
 
-                await LoadAsync(connection);
+                while (await LoadAsync(connection) && _options.SeveralPaths && !_stop.IsCancellationRequested)
+                {
+                    // to be compared. The client has changed the path if necessary; it fails the flush if anything may be lost
+                    await FlushAsync(connection);
+                    _keepsAll = true;
+                    await VerifyAsync(connection, before).WaitAsync(VerifyLimit);
+                }
+
                 if (_stop.IsCancellationRequested)
                 {
                     await VerifyAsync(connection, before);
@@ -202,6 +224,11 @@ internal sealed class VerifyingClient : IAsyncDisposable
     // the server that answers first
     private async Task<Connection> FindAsync()
     {
+        if (_options.SeveralPaths)
+        {
+            return await FindPathsAsync();
+        }
+
         var found = new TaskCompletionSource<Connection>(TaskCreationOptions.RunContinuationsAsynchronously);
         foreach (var node in _nodes)
         {
@@ -218,6 +245,40 @@ internal sealed class VerifyingClient : IAsyncDisposable
             found.TrySetCanceled();
             throw new HandoverException($"no server serves the image for {_options.Patience.TotalSeconds:0} s");
         }
+    }
+
+    private async Task<Connection> FindPathsAsync()
+    {
+        var limit = Stopwatch.StartNew();
+        while (true)
+        {
+            long sent = Stopwatch.GetTimestamp();
+            try
+            {
+                var connection = await Connection.OpenAsync(_nodes, _options.Patience);
+                Answered(sent, connection);
+                return connection;
+            }
+            catch (Exception e) when (e is not HandoverException)
+            {
+                await (limit.Elapsed < _options.Patience ? Task.Delay(ProbePause)
+                    : throw new HandoverException($"no server serves the image for {limit.Elapsed.TotalSeconds:0} s: {e.Message}"));
+            }
+        }
+    }
+
+    // the server that serves the image now, as the servers say; null: none
+    private async Task<ServerNode?> ActiveAsync()
+    {
+        foreach (var node in _nodes.Where(static n => !n.IsDead))
+        {
+            if (await node.IsAsync("active"))
+            {
+                return node;
+            }
+        }
+
+        return null;
     }
 
     private async Task ProbeAsync(ServerNode node, TaskCompletionSource<Connection> found)
@@ -250,12 +311,17 @@ internal sealed class VerifyingClient : IAsyncDisposable
         }
     }
 
-    // all requests end before this returns: answered, failed or abandoned
-    private async Task LoadAsync(Connection connection)
+    // all requests end before this returns: answered, failed or abandoned. Returns whether none has failed
+    private async Task<bool> LoadAsync(Connection connection)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-        var all = Enumerable.Range(0, Writers).Select(_ => WriteAsync(connection, end)).Append(FlushAsync(connection, end));
+        using var failed = CancellationTokenSource.CreateLinkedTokenSource(end.Token);
+        _load = end;
+        await (Volatile.Read(ref _recheck) is null ? Task.CompletedTask : end.CancelAsync());
+        var all = Enumerable.Range(0, Writers).Select(_ => WriteAsync(connection, failed)).Append(FlushAsync(connection, failed));
         await Task.WhenAll(all.ToArray());
+        _load = null;
+        return end.IsCancellationRequested;
     }
 
     private async Task WriteAsync(Connection connection, CancellationTokenSource end)
@@ -373,7 +439,8 @@ internal sealed class VerifyingClient : IAsyncDisposable
     // a process that was replaced, or whose image another one has taken, cannot execute old requests any more
     private async Task VerifyAsync(Connection connection, Connection? before)
     {
-        bool isFenced = before is not null && (before.Node != connection.Node || before.Start != connection.Start);
+        bool isFenced = before is not null
+            && (_options.SeveralPaths || before.Node != connection.Node || before.Start != connection.Start);
         bool keepsAll = _keepsAll;
         byte[] area = new byte[_blocks.Count * Pattern.Block];
         await ReadAsync(connection.Plain, 0, area);
@@ -385,15 +452,21 @@ internal sealed class VerifyingClient : IAsyncDisposable
         }
 
         Expect(_appends.Found(await ReadZonesAsync(connection.Zoned), keepsAll, isFenced));
+        await FlushAsync(connection);
+
+        // a server that is about to be killed may answer once more
+        _keepsAll |= isFenced;
+        Verified++;
+        Interlocked.Exchange(ref _recheck, null)?.TrySetResult();
+    }
+
+    private async Task FlushAsync(Connection connection)
+    {
         var (blocks, appends) = (_blocks.Written(), _appends.Written());
         await connection.Plain.FlushAsync();
         await connection.Zoned.FlushAsync();
         _blocks.Flushed(blocks);
         _appends.Flushed(appends);
-
-        // a server that is about to be killed may answer once more
-        _keepsAll |= isFenced;
-        Verified++;
     }
 
     private async Task<long[][]> ReadZonesAsync(IBlockDevice disk)
@@ -423,7 +496,7 @@ internal sealed class VerifyingClient : IAsyncDisposable
         return found;
     }
 
-    private static async Task ReadAsync(IBlockDevice disk, long offset, byte[] to)
+    private async Task ReadAsync(IBlockDevice disk, long offset, byte[] to)
     {
         const int piece = 256 << 10;
         for (int at = 0; at < to.Length; at += piece)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using Paddock.Testing.Protocols;
 
 [assembly: AssemblyFixture(typeof(Paddock.Rbd.Tests.CephCluster))]
@@ -39,6 +40,36 @@ public sealed class CephCluster : IAsyncLifetime
         var target = TargetOf(NewImage());
         await RbdImage.CreateAsync(target, length, objectSize);
         return new RbdStorage(await RbdImage.OpenAsync(target, readOnly: false, caches));
+    }
+
+    /// <summary>Creates an image.</summary>
+    internal async Task<RbdTarget> NewAsync(long length = 8 << 20)
+    {
+        var target = TargetOf(NewImage());
+        await RbdImage.CreateAsync(target, length);
+        return target;
+    }
+
+    /// <summary>Breaks the exclusive lock of an image by hand.</summary>
+    /// <param name="image">Name of the image.</param>
+    /// <param name="isBlocklisted">Whether the client that holds it is put on the blocklist.</param>
+    /// <returns>The address of that client.</returns>
+    public async Task<string> BreakLockAsync(string image, bool isBlocklisted)
+    {
+        var holder = JsonDocument.Parse(await RbdAsync("lock", "ls", "--format", "json", "rbd/" + image)).RootElement[0];
+        string id = holder.GetProperty("id").GetString()!, client = holder.GetProperty("locker").GetString()!;
+        if (isBlocklisted)
+        {
+            await RbdAsync("lock", "rm", "rbd/" + image, id, client);
+        }
+        else
+        {
+            string prefix = JsonDocument.Parse(await RbdAsync("info", "--format", "json", "rbd/" + image)).RootElement
+                .GetProperty("id").GetString()!;
+            await RadosAsync("lock", "break", "rbd_header." + prefix, "rbd_lock", client, "--lock-cookie", id);
+        }
+
+        return holder.GetProperty("address").GetString()!;
     }
 
     public async ValueTask InitializeAsync()

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Paddock.Block;
 using Paddock.Images;
 using Paddock.Testing.Protocols;
@@ -16,8 +15,8 @@ public class OwnershipTests(CephCluster cluster)
     [Fact]
     public async Task Killed_owner_is_blocklisted_and_one_of_two_servers_takes_the_image()
     {
-        var target = await NewAsync();
-        await using var owner = await ServeAsync(target);
+        var target = await cluster.NewAsync();
+        await using var owner = await ServedImage.StartAsync(target);
         await owner.Disk.WriteAsync(0, Filled(1), WriteFlags.None, Token);
         await owner.Disk.FlushAsync(Token);
         await using ImageTurn one = ImageTurn.Of(target.ToString()), two = ImageTurn.Of(target.ToString());
@@ -36,8 +35,8 @@ public class OwnershipTests(CephCluster cluster)
     [Fact]
     public async Task Stopped_owner_answers_nothing_after_it_is_resumed()
     {
-        var target = await NewAsync();
-        await using var owner = await ServeAsync(target);
+        var target = await cluster.NewAsync();
+        await using var owner = await ServedImage.StartAsync(target);
         byte[] data = new byte[4096];
         await owner.Disk.WriteAsync(0, Filled(1), WriteFlags.None, Token);
         await owner.Disk.FlushAsync(Token);
@@ -79,7 +78,7 @@ public class OwnershipTests(CephCluster cluster)
             await node.Device.WriteAsync(0, Filled(1), WriteFlags.None, Token);
             await node.Device.FlushAsync(Token);
             await node.Device.WriteAsync(0, Filled(2), WriteFlags.None, Token);
-            string address = await BreakAsync(image, isBlocklisted);
+            string address = await cluster.BreakLockAsync(image, isBlocklisted);
             await owned.Lost.WaitAsync(Limit, Token);
             Assert.NotNull(owned.LossReason);
             byte[] data = Filled(3);
@@ -117,7 +116,7 @@ public class OwnershipTests(CephCluster cluster)
     [Fact]
     public async Task Owner_keeps_the_image_while_an_osd_is_stopped_or_restarted_and_while_it_is_busy()
     {
-        var target = await NewAsync();
+        var target = await cluster.NewAsync();
         await using var owner = await RbdImage.OpenAsync(target, readOnly: false, caches: false);
         await using var waiter = RbdSuccession.Open(target);
         Assert.Equal(SuccessionState.Owned, await waiter.LookAsync());
@@ -147,7 +146,7 @@ public class OwnershipTests(CephCluster cluster)
     [Fact]
     public async Task Closed_image_is_handed_over_at_once_and_leaves_no_object_behind()
     {
-        var target = await NewAsync();
+        var target = await cluster.NewAsync();
         string name = await ObjectOfAsync(target);
         await using var turn = ImageTurn.Of(target.ToString());
         await turn.WaitAsync(Token);
@@ -168,7 +167,7 @@ public class OwnershipTests(CephCluster cluster)
     [Fact]
     public async Task Owner_without_the_right_to_objects_of_its_own_is_judged_by_the_cluster()
     {
-        var target = await NewAsync();
+        var target = await cluster.NewAsync();
         string keyring = cluster.Keyring + ".narrow";
         await cluster.CephAsync(
             "auth", "get-or-create", "client.narrow", "mon", "profile rbd", "osd", "allow rwx pool=rbd object_prefix rbd_", "-o", keyring);
@@ -181,7 +180,7 @@ public class OwnershipTests(CephCluster cluster)
             await owner.ConfirmAsync();
             Assert.Equal(SuccessionState.Owned, await waiter.LookAsync());
             Assert.Null(await TryOpenAsync(target));
-            await BreakAsync(target.Image, isBlocklisted: true);
+            await cluster.BreakLockAsync(target.Image, isBlocklisted: true);
             await owner.Lost.WaitAsync(Limit, Token);
         }
 
@@ -236,52 +235,4 @@ public class OwnershipTests(CephCluster cluster)
 
     private static ValueTask<ImageNode> OpenAsync(string name)
         => new ImageOpener("test", TextWriter.Null).OpenAsync(name, new OpenSettings { ReadOnly = false });
-
-    // returns the address of the client that had the lock
-    private async Task<string> BreakAsync(string image, bool isBlocklisted)
-    {
-        var holder = JsonDocument.Parse(await cluster.RbdAsync("lock", "ls", "--format", "json", "rbd/" + image)).RootElement[0];
-        string id = holder.GetProperty("id").GetString()!, client = holder.GetProperty("locker").GetString()!;
-        if (isBlocklisted)
-        {
-            await cluster.RbdAsync("lock", "rm", "rbd/" + image, id, client);
-        }
-        else
-        {
-            string prefix = JsonDocument.Parse(await cluster.RbdAsync("info", "--format", "json", "rbd/" + image)).RootElement
-                .GetProperty("id").GetString()!;
-            await cluster.RadosAsync("lock", "break", "rbd_header." + prefix, "rbd_lock", client, "--lock-cookie", id);
-        }
-
-        return holder.GetProperty("address").GetString()!;
-    }
-
-    private async Task<RbdTarget> NewAsync()
-    {
-        var target = cluster.TargetOf(CephCluster.NewImage());
-        await RbdImage.CreateAsync(target, 8 << 20);
-        return target;
-    }
-
-    private static async Task<Owner> ServeAsync(RbdTarget target)
-    {
-        string folder = Directory.CreateTempSubdirectory("paddock-owner-").FullName, socket = Path.Combine(folder, "nbd");
-        var server = await ServerProcess.ServeAsync(target.ToString(), "--format", "raw", "--nbd", "unix:" + socket);
-        var client = await new ImageOpener("test", TextWriter.Null).OpenAsync(
-            "nbd+unix:///?socket=" + socket, new OpenSettings { ReadOnly = false, Format = "raw" });
-        return new Owner(server, client, folder);
-    }
-
-    /// <summary>A server that owns an image, and a client of it.</summary>
-    private sealed record Owner(ServerProcess Server, ImageNode Client, string Folder) : IAsyncDisposable
-    {
-        public IBlockDevice Disk => Client.Device;
-
-        public async ValueTask DisposeAsync()
-        {
-            await Server.DisposeAsync();
-            await Client.DisposeAsync();
-            Directory.Delete(Folder, recursive: true);
-        }
-    }
 }

@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Images;
+using Paddock.Images.Nodes;
 
 namespace Paddock.Rbd.Tests;
 
@@ -34,6 +36,38 @@ public class SharedClientTests(CephCluster cluster)
 
         await using var next = await RbdImage.OpenAsync(target, readOnly: false);
         await next.ConfirmAsync();
+    }
+
+    [Fact]
+    public async Task Image_that_many_overlays_read_is_open_once()
+    {
+        var target = await NewAsync();
+        await using (var writer = new RbdStorage(await RbdImage.OpenAsync(target, readOnly: false)))
+        {
+            await writer.WriteAsync(0, Enumerable.Repeat((byte)7, 512).ToArray(), TestContext.Current.CancellationToken);
+            await writer.FlushAsync(TestContext.Current.CancellationToken);
+        }
+
+        var opener = new ImageOpener("test", TextWriter.Null) { SharesConnections = true };
+        var all = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => OpenAsync(opener, target)));
+        Assert.Single(all.Select(OpenOf).Distinct());
+        foreach (var node in all[1..])
+        {
+            await node.DisposeAsync();
+        }
+
+        byte[] data = new byte[512];
+        await all[0].Device.ReadAsync(0, data, TestContext.Current.CancellationToken);
+        Assert.Equal(7, data[0]);
+        var before = OpenOf(all[0]);
+        await all[0].DisposeAsync();
+        await using var again = await OpenAsync(opener, target);
+        Assert.NotSame(before, OpenOf(again));
+
+        static Task<ImageNode> OpenAsync(ImageOpener opener, RbdTarget target)
+            => opener.OpenAsync(target.ToString(), new OpenSettings { Format = "raw" }).AsTask();
+
+        static IStorage OpenOf(ImageNode node) => ((SharedReader)node.Primary!.Storage).Inner;
     }
 
     [Fact]

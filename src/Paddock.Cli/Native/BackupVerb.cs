@@ -5,7 +5,6 @@ using Paddock.Images.Backups;
 using Paddock.Images.Text;
 using Paddock.Rbd;
 using Paddock.Server.Backups;
-using Paddock.Server.Control;
 
 namespace Paddock.Cli.Native;
 
@@ -68,8 +67,7 @@ public static class BackupVerb
         CancellationToken cancellationToken)
     {
         string line = new BackupLine(image, RbdTarget.IsName(target) ? target : Path.GetFullPath(target), since, full).Format();
-        console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
-            : ControlSocket.AskAsync(socket, line, cancellationToken)));
+        await ControlVerb.RunAsync(socket, line, json, console, cancellationToken);
     }
 
     /// <summary>Makes a new image of a disk as it was at the time of its last backup.</summary>

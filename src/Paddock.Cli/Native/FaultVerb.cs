@@ -32,8 +32,7 @@ public static class FaultVerb
         }
         else
         {
-            console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
-                : ControlSocket.AskAsync(socket, line, cancellationToken)));
+            await ControlVerb.RunAsync(socket, line, json, console, cancellationToken);
         }
     }
 

@@ -1,3 +1,4 @@
+using Paddock.Block;
 using Paddock.Images;
 using Paddock.Posix;
 
@@ -34,16 +35,37 @@ internal sealed class FolderPlace : IDrivePlace
     /// <inheritdoc/>
     public ValueTask RemoveAsync(string name)
     {
-        FileNames.Delete(name);
+        try
+        {
+            FileNames.Delete(name);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // removed with its directory
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw e as BlockException ?? Errno.Translate(e, $"'{name}' cannot be removed");
+        }
+
         return default;
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        if (_madeFolder)
+        if (!_madeFolder)
+        {
+            return;
+        }
+
+        try
         {
             Directory.Delete(_folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // somebody has put a file there, or removed the directory
         }
     }
 }

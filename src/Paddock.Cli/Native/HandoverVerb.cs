@@ -1,5 +1,4 @@
 using Paddock.Images;
-using Paddock.Server.Control;
 using Paddock.Server.Standby;
 
 namespace Paddock.Cli.Native;
@@ -14,11 +13,6 @@ public static class HandoverVerb
     /// <param name="console">Receives the answer.</param>
     /// <param name="cancellationToken">Cancels waiting, not the command.</param>
     /// <exception cref="ToolException">No server, or it could not hand the image over; it then serves it as before.</exception>
-    public static async Task RunAsync(
-        string socket, string? image, bool json, NativeConsole console, CancellationToken cancellationToken)
-    {
-        string line = new HandoverLine(image).Format();
-        console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
-            : ControlSocket.AskAsync(socket, line, cancellationToken)));
-    }
+    public static Task RunAsync(string socket, string? image, bool json, NativeConsole console, CancellationToken cancellationToken)
+        => ControlVerb.RunAsync(socket, new HandoverLine(image).Format(), json, console, cancellationToken);
 }

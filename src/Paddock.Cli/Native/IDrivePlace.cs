@@ -11,7 +11,7 @@ internal interface IDrivePlace : IDisposable
     /// <exception cref="Images.ToolException">The name is too long there.</exception>
     string NameOf(string drive);
 
-    /// <summary>Removes a drive.</summary>
+    /// <summary>Removes a drive; nothing happens if it is gone.</summary>
     /// <param name="name">The file, or the image.</param>
     /// <exception cref="Block.BlockException">It cannot be removed.</exception>
     ValueTask RemoveAsync(string name);

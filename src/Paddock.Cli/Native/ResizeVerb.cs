@@ -1,6 +1,5 @@
 using Paddock.Images;
 using Paddock.Images.Text;
-using Paddock.Server.Control;
 using Paddock.Server.Resize;
 
 namespace Paddock.Cli.Native;
@@ -23,8 +22,7 @@ public static class ResizeVerb
         CancellationToken cancellationToken)
     {
         string line = LineOf(image, size, shrink, preallocation);
-        console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
-            : ControlSocket.AskAsync(socket, line, cancellationToken)));
+        await ControlVerb.RunAsync(socket, line, json, console, cancellationToken);
     }
 
     private static string LineOf(string? image, string size, bool shrink, string? preallocation)

@@ -26,8 +26,7 @@ internal static class HandoverCommand
 
     public static Command Create(NativeConsole console)
     {
-        var control = new Option<string>(
-            "--control") { Description = "Control socket of the server (serve --control).", HelpName = "PATH", Required = true };
+        var control = ControlOption.Create();
         var image = new Argument<string?>("IMAGE")
         {
             Description = "Image to hand over; see below.", Arity = ArgumentArity.ZeroOrOne,

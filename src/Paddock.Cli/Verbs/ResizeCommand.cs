@@ -32,8 +32,7 @@ internal static class ResizeCommand
 
     public static Command Create(NativeConsole console)
     {
-        var control = new Option<string>(
-            "--control") { Description = "Control socket of the server (serve --control).", HelpName = "PATH", Required = true };
+        var control = ControlOption.Create();
         var what = new Argument<string[]>(Arguments)
         {
             Description = "Image to resize and its new size; see below.", Arity = new ArgumentArity(1, 2),

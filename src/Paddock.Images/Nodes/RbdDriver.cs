@@ -80,7 +80,10 @@ internal sealed class RbdDriver() : NodeDriver(DriverName, NodeKind.Protocol)
         }
 
         settings.Chain?.Enter(target);
-        var storage = await OpenAsync(target with { SharesConnection = settings.SharesConnections }, settings.ReadOnly, settings.Cache);
+        var shared = target with { SharesConnection = settings.SharesConnections };
+        var storage = settings is { SharesConnections: true, ReadOnly: true } && target.Key is null
+            ? await SharedReader.OpenAsync(shared, () => OpenAsync(shared, readOnly: true))
+            : await OpenAsync(shared, settings.ReadOnly, settings.Cache);
         return new ImageNode { Driver = Name, Storage = storage, ObjectSize = ObjectSizeOf(storage) };
     }
 

@@ -454,15 +454,15 @@ internal sealed class HostLink : IAsyncDisposable
         try
         {
             NoteRun();
-            var best = Best();
-            if (best is null || best == _path)
+            var other = _paths.Where(p => p != _path && p.IsUsable).OrderBy(static p => p.IsStale).MaxBy(static p => p.Rank);
+            if (other is null || other.Rank < _path.Rank)
             {
                 return;
             }
 
             // another server that becomes optimized has taken over: ours may be dead without having lost its connection
-            if (_path.IsUsable && best.Rank == _path.Rank && await _path.RefreshAsync(AnswerLimit, _stop.Token)
-                && _path.Rank >= best.Rank)
+            if (_path.IsUsable && other.Rank == _path.Rank && await _path.RefreshAsync(AnswerLimit, _stop.Token)
+                && _path.Rank >= other.Rank)
             {
                 return;
             }

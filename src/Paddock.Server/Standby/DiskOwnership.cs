@@ -233,26 +233,37 @@ internal sealed class DiskOwnership : IDisposable
     {
         try
         {
-            while (!_stopping.IsCancellationRequested)
+            while (!_stopping.IsCancellationRequested && await FollowAsync())
             {
-                if (_disk.State == DiskState.Active)
-                {
-                    var lost = _owned?.Lost ?? Task.Delay(Timeout.Infinite, _stopping.Token);
-                    await Task.WhenAny(lost, _released.Task).WaitAsync(_stopping.Token);
-                    if (!_released.Task.IsCompleted && !await LoseAsync())
-                    {
-                        return;
-                    }
-                }
-                else
-                {
-                    await TakeOverAsync();
-                }
             }
         }
         catch (OperationCanceledException)
         {
             // the server is stopping
+        }
+    }
+
+    // until the next change; returns whether to wait for another one
+    private async Task<bool> FollowAsync()
+    {
+        try
+        {
+            if (_disk.State != DiskState.Active)
+            {
+                await TakeOverAsync();
+                return true;
+            }
+
+            var lost = _owned?.Lost ?? Task.Delay(Timeout.Infinite, _stopping.Token);
+            await Task.WhenAny(lost, _released.Task).WaitAsync(_stopping.Token);
+            return _released.Task.IsCompleted || await LoseAsync();
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // a server that no longer follows its disk would never take it over
+            _log.Write("warning", ("image", _disk.Settings.Path), ("reason", e.Message));
+            await Task.Delay(FailurePause, _stopping.Token);
+            return true;
         }
     }
 
@@ -302,7 +313,7 @@ internal sealed class DiskOwnership : IDisposable
         ImageNode? image = null;
         try
         {
-            await using var turn = ImageTurn.Of(_disk.Settings.Path);
+            await using var turn = ImageTurn.Of(_disk.Settings.Path, new SuccessionLog(_disk.Settings.Path, _log));
             _turn = turn;
             while (image is null)
             {
@@ -315,10 +326,10 @@ internal sealed class DiskOwnership : IDisposable
                 }
             }
         }
-        catch (Exception e) when (e is ToolException or BlockException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
             // a corrupt image, or another one: it may come back
-            await (image is null ? Task.CompletedTask : ServedDisk.CloseAsync(image));
+            await (image is null || image == _disk.OpenNode ? Task.CompletedTask : ServedDisk.CloseAsync(image));
             if (e.Message != _failure)
             {
                 _failure = e.Message;

@@ -11,6 +11,9 @@ namespace Paddock.Server.Standby;
 /// <param name="log">Receives a line for each change.</param>
 internal sealed class DiskOwnerships(ServeSettings settings, ServiceManager manager, ServeLog log)
 {
+    // disks up to which the status has each by its name
+    private const int MostNamed = 8;
+
     private readonly List<DiskOwnership> _all = [];
     private readonly TaskCompletionSource _allLost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _served;
@@ -58,6 +61,8 @@ internal sealed class DiskOwnerships(ServeSettings settings, ServiceManager mana
         _all.ForEach(static o => o.Dispose());
     }
 
+    // one line: of many disks, how many are in each state
     private void ShowStatus()
-        => manager.Status(string.Join(", ", _all.Select(static o => $"{o.Disk.Name}: {o.Disk.StateName}")));
+        => manager.Status(string.Join(", ", _all.Count <= MostNamed ? _all.Select(static o => $"{o.Disk.Name}: {o.Disk.StateName}")
+            : _all.CountBy(static o => o.Disk.StateName).Select(static s => $"{s.Value} {s.Key}")));
 }

@@ -66,6 +66,17 @@ public sealed class FarmTests : IDisposable
         Assert.False(Directory.Exists(At("new")));
     }
 
+    [Theory]
+    [InlineData("touch d/other", "other")]
+    [InlineData("rm -r d; exit 3", null)]
+    public async Task Directory_with_other_files_is_left_and_the_exit_code_is_that_of_the_command(string command, string? left)
+    {
+        await GoldenAsync();
+        var run = await FarmAsync("g.qcow2", "--count", "3", "--dir", "d", "--", command);
+        Assert.Equal((left is null ? 3 : 0, ""), (run.Code, run.Error));
+        Assert.Equal(left is null ? [] : [left], Directory.Exists(At("d")) ? Directory.GetFiles(At("d")).Select(Path.GetFileName) : []);
+    }
+
     [Fact]
     public async Task Plan_has_the_command_of_each_server_and_the_place_of_each_drive()
     {

@@ -6,7 +6,7 @@ namespace Paddock.Sim.Ceph;
 /// <summary>The object that owners of the image watch, in the simulated cluster.</summary>
 internal sealed class OwnerCell
 {
-    private readonly List<(ClusterClient Client, Action Failed)> _watchers = [];
+    private readonly List<(ClusterClient Client, Action Failed, Action<long>? Notified)> _watchers = [];
     private OwnerRecord? _record;
 
     /// <summary>The record; null: the object does not exist.</summary>
@@ -24,7 +24,7 @@ internal sealed class OwnerCell
     }
 
     /// <summary>A client watches the object.</summary>
-    public void Watch(ClusterClient client, Action failed) => _watchers.Add((client, failed));
+    public void Watch(ClusterClient client, Action failed, Action<long>? notified) => _watchers.Add((client, failed, notified));
 
     /// <summary>A client does not watch the object any more.</summary>
     public void Unwatch(Action failed) => _watchers.RemoveAll(watcher => watcher.Failed == failed);
@@ -32,7 +32,7 @@ internal sealed class OwnerCell
     /// <summary>Ends watches, as of clients that are fenced.</summary>
     public void End(Func<ClusterClient, bool> which)
     {
-        foreach (var (client, failed) in _watchers.FindAll(watcher => which(watcher.Client)))
+        foreach (var (client, failed, _) in _watchers.FindAll(watcher => which(watcher.Client)))
         {
             _watchers.RemoveAll(watcher => watcher.Failed == failed);
             client.Link.Send(client.Process, failed);
@@ -42,29 +42,36 @@ internal sealed class OwnerCell
     /// <summary>Notifies all watchers.</summary>
     /// <param name="time">Time of the simulation.</param>
     /// <param name="timeout">Microseconds.</param>
-    public Task<NotifyReply> NotifyAsync(VirtualTime time, long timeout)
+    /// <param name="notifier">The client that notifies.</param>
+    public Task<NotifyReply> NotifyAsync(VirtualTime time, long timeout, long notifier)
     {
         var end = new TaskCompletionSource<NotifyReply>();
         var silent = _watchers.Select(static watcher => (long)watcher.Client.Id).ToList();
         var answered = new List<long>();
-        foreach (var (client, _) in _watchers.Where(static watcher => !watcher.Client.Process.IsDeaf))
+        foreach (var (client, _, notified) in _watchers.Where(static watcher => !watcher.Client.Process.IsDeaf))
         {
-            client.Link.Send(client.Process, () => client.Link.Send(null, () =>
+            client.Link.Send(client.Process, () =>
             {
-                if (silent.Remove(client.Id))
-                {
-                    answered.Add(client.Id);
-                }
-
-                if (silent.Count == 0)
-                {
-                    end.TrySetResult(new NotifyReply([.. answered], []));
-                }
-            }));
+                notified?.Invoke(notifier);
+                client.Link.Send(null, () => Answer(client));
+            });
         }
 
         time.After(timeout, null, () => end.TrySetResult(new NotifyReply([.. answered], [.. silent])));
         return end.Task;
+
+        void Answer(ClusterClient client)
+        {
+            if (silent.Remove(client.Id))
+            {
+                answered.Add(client.Id);
+            }
+
+            if (silent.Count == 0)
+            {
+                end.TrySetResult(new NotifyReply([.. answered], []));
+            }
+        }
     }
 }
 
@@ -120,7 +127,7 @@ internal sealed class SimOwnerObject(ClusterClient client, HandoverFlaw flaw) : 
     }, static error => error);
 
     /// <inheritdoc/>
-    public async Task<(IAsyncDisposable? Watch, int Result)> WatchAsync(Action failed)
+    public async Task<(IAsyncDisposable? Watch, int Result)> WatchAsync(Action failed, Action<long>? notified)
     {
         // a delegate of its own, by which the watch is known
         Action mine = () => failed();
@@ -131,7 +138,7 @@ internal sealed class SimOwnerObject(ClusterClient client, HandoverFlaw flaw) : 
                 return NotFound;
             }
 
-            Cell.Watch(client, mine);
+            Cell.Watch(client, mine, notified);
             return 0;
         }, static error => error);
         return (result < 0 ? null : new SimWatch(this, mine), result);
@@ -141,7 +148,8 @@ internal sealed class SimOwnerObject(ClusterClient client, HandoverFlaw flaw) : 
     public async Task<NotifyReply?> NotifyAsync(ulong milliseconds)
     {
         var reply = await CallAsync(
-            () => Cell.Record is null ? null : Cell.NotifyAsync(client.Process.Time, (long)milliseconds * VirtualTime.Millisecond),
+            () => Cell.Record is null ? null
+                : Cell.NotifyAsync(client.Process.Time, (long)milliseconds * VirtualTime.Millisecond, client.Id),
             static _ => null);
         if (reply is null)
         {

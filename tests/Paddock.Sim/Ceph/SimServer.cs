@@ -132,7 +132,7 @@ internal sealed class SimServer(IHandoverWorld world, SimProcess process, Random
 
         var lease = new RbdLease(
             new SimOwnerObject(client, Flaw), exclusive, SimLock.OwnerOf(client.Id), client.Loss, _clock,
-            self => world.Watch(client.BlockAsync((int)self.Id, isKnown: true)));
+            self => client.BlockAsync((int)self.Id, isKnown: true));
         await lease.BeginAsync(isTakenOver);
         world.Cluster.Begin(generation);
         return lease;
