@@ -134,8 +134,9 @@ internal sealed class SharedMemory : SafeHandle
     /// <inheritdoc/>
     protected override bool ReleaseHandle()
     {
+        bool isUnmapped = Native.Unmap(handle, _mapped) == 0;
         MappingBudget.Process.Return((long)_mapped);
-        return Native.Unmap(handle, _mapped) == 0;
+        return isUnmapped;
     }
 
     // struct statfs begins with the type of the file system

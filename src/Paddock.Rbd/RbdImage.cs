@@ -13,6 +13,7 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
 
     private readonly RbdCluster _cluster;
     private readonly OwnershipLoss _loss;
+    private readonly RbdCache _cache;
     private readonly RbdOperations _operations;
     private readonly bool _isLocked;
     private RbdLease? _lease;
@@ -24,11 +25,14 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
         (_cluster, _image, Target, IsReadOnly) = (cluster, image, target, readOnly);
         Name = target.ToString();
         _loss = new OwnershipLoss(Name);
-        _operations = new RbdOperations(Name, _loss);
+        _cache = readOnly ? new RbdCache(RbdCacheMode.Off) : RbdCache.Of(image);
+        _operations = new RbdOperations(Name, _loss, _cache);
         RbdErrors.Check(
             LibRbd.Stat(image, out var information, (nuint)sizeof(LibRbd.ImageInformation)), $"cannot read the size of '{Name}'");
         RbdErrors.Check(LibRbd.GetFeatures(image, out ulong features), $"cannot read the features of '{Name}'");
         ObjectSize = 1L << information.Order;
+        RbdErrors.Check(LibRbd.GetStripeUnit(image, out ulong stripe), $"cannot read the stripes of '{Name}'");
+        WholeBytes = Math.Min(ObjectSize, (long)stripe);
         _length = (long)information.Size;
         HasFastDiff = (features & LibRbd.FeatureFastDiff) != 0;
         _isLocked = !readOnly && (features & LibRbd.FeatureExclusiveLock) != 0;
@@ -48,6 +52,9 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
 
     /// <summary>Bytes of an object.</summary>
     public long ObjectSize { get; }
+
+    /// <summary>Bytes of the aligned blocks of the image that lie in one object each.</summary>
+    public long WholeBytes { get; }
 
     /// <summary>Whether the map of objects tells which of them hold data.</summary>
     public bool HasFastDiff { get; }
@@ -141,6 +148,16 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data)
         => Rent().Submit(_image, new RbdRequest(RbdRequestKind.Write, offset, data.Length), data);
 
+    /// <summary>Whether <see cref="WriteThroughAsync"/> is possible.</summary>
+    public bool CanWriteThrough => _cache.CanWriteThrough;
+
+    /// <summary>Whether everything that has completed is durable.</summary>
+    public bool IsSettled => _cache.IsSettled;
+
+    /// <summary>Writes, and completes when that is durable; the range is inside the image.</summary>
+    public ValueTask WriteThroughAsync(long offset, ReadOnlyMemory<byte> data)
+        => Rent().Submit(_image, new RbdRequest(RbdRequestKind.WriteThrough, offset, data.Length), data);
+
     /// <summary>Makes a range zero.</summary>
     /// <param name="offset">First byte.</param>
     /// <param name="length">Bytes, inside the image.</param>
@@ -152,7 +169,11 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
     public ValueTask DiscardAsync(long offset, long length) => RangeAsync(RbdRequestKind.Discard, offset, length);
 
     /// <summary>Makes all completed writes durable.</summary>
-    public ValueTask FlushAsync() => Rent().Submit(_image, new RbdRequest(RbdRequestKind.Flush, 0, 0), default);
+    public ValueTask FlushAsync()
+    {
+        _loss.ThrowIfLost();
+        return _cache.TryBeginFlush() ? FlushCacheAsync() : default;
+    }
 
     /// <summary>Changes the size.</summary>
     public Task ResizeAsync(long length) => CallAsync(image =>
@@ -196,6 +217,20 @@ internal sealed class RbdImage : ILeasedStorage, IAsyncDisposable
             }
 
             await Task.Run(() => Close(image));
+        }
+    }
+
+    private async ValueTask FlushCacheAsync()
+    {
+        bool isDone = false;
+        try
+        {
+            await Rent().Submit(_image, new RbdRequest(RbdRequestKind.Flush, 0, 0), default);
+            isDone = true;
+        }
+        finally
+        {
+            _cache.EndFlush(isDone);
         }
     }
 

@@ -57,7 +57,7 @@ internal sealed unsafe class RbdOperation : IValueTaskSource, IThreadPoolWorkIte
     {
         _buffer.Dispose();
         _buffer = default;
-        _pool.Complete();
+        _pool.End(_request.Kind);
         if (_result < 0)
         {
             _source.SetException(_pool.Failure(_result, _request));
@@ -102,6 +102,8 @@ internal sealed unsafe class RbdOperation : IValueTaskSource, IThreadPoolWorkIte
     {
         RbdRequestKind.Read => LibRbd.Read(image, (ulong)request.Offset, size, _buffer.Pointer, completion),
         RbdRequestKind.Write => LibRbd.Write(image, (ulong)request.Offset, size, _buffer.Pointer, completion),
+        RbdRequestKind.WriteThrough
+            => LibRbd.Write(image, (ulong)request.Offset, size, _buffer.Pointer, completion, LibRbd.ForceUnitAccess),
         RbdRequestKind.ZeroThin => LibRbd.WriteZeroes(image, (ulong)request.Offset, (nuint)request.Length, completion, 0, 0),
         RbdRequestKind.ZeroThick
             => LibRbd.WriteZeroes(image, (ulong)request.Offset, (nuint)request.Length, completion, LibRbd.ZeroThick, 0),
@@ -127,6 +129,9 @@ internal enum RbdRequestKind
 
     /// <summary>Stores the buffer.</summary>
     Write,
+
+    /// <summary>Stores the buffer, durably.</summary>
+    WriteThrough,
 
     /// <summary>Makes a range zero and frees its space.</summary>
     ZeroThin,

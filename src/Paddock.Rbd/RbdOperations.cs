@@ -6,7 +6,8 @@ namespace Paddock.Rbd;
 /// <summary>The requests of one image: those that have completed are used again, so that a request allocates nothing.</summary>
 /// <param name="name">Name of the image, for messages.</param>
 /// <param name="loss">Takes down that the client was blocklisted.</param>
-internal sealed class RbdOperations(string name, OwnershipLoss loss)
+/// <param name="cache">Learns what it may hold.</param>
+internal sealed class RbdOperations(string name, OwnershipLoss loss, RbdCache cache)
 {
     private const int MaxIdle = 1024;
 
@@ -52,6 +53,17 @@ internal sealed class RbdOperations(string name, OwnershipLoss loss)
         }
     }
 
+    /// <summary>Ends a request, before its result can be seen.</summary>
+    public void End(RbdRequestKind kind)
+    {
+        if (kind is not (RbdRequestKind.Read or RbdRequestKind.WriteThrough or RbdRequestKind.Flush))
+        {
+            cache.MarkDirty();
+        }
+
+        Complete();
+    }
+
     /// <summary>Takes an operation back whose result was read.</summary>
     public void Return(RbdOperation operation)
     {
@@ -75,7 +87,7 @@ internal sealed class RbdOperations(string name, OwnershipLoss loss)
         string what = request.Kind switch
         {
             RbdRequestKind.Read => "reading",
-            RbdRequestKind.Write => "writing",
+            RbdRequestKind.Write or RbdRequestKind.WriteThrough => "writing",
             RbdRequestKind.ZeroThin or RbdRequestKind.ZeroThick => "writing zeroes to",
             RbdRequestKind.Discard => "discarding",
             _ => "flushing",

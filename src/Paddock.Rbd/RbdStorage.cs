@@ -5,7 +5,7 @@ namespace Paddock.Rbd;
 
 /// <summary>An image in RBD as the bytes of a raw disk, or under a qcow2 image, which may grow it.</summary>
 /// <param name="image">The image; owned.</param>
-internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, IThinStorage
+internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, IThinStorage, IDurableStorage
 {
     // a resize takes several round trips, so that an image that grows by clusters grows in larger steps
     private const int GrowthObjects = 16;
@@ -44,6 +44,12 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
     public bool IsThin => true;
 
     /// <inheritdoc/>
+    public long DurableBlock => image.CanWriteThrough ? image.WholeBytes : 0;
+
+    /// <inheritdoc/>
+    public bool IsSettled => image.IsSettled;
+
+    /// <inheritdoc/>
     public Task Lost => image.Lost;
 
     /// <inheritdoc/>
@@ -70,6 +76,14 @@ internal sealed class RbdStorage(RbdImage image) : IStorage, ILeasedStorage, ITh
         _hasChanged = true;
         return data.Length == 0 ? default
             : offset + data.Length <= Length ? image.WriteAsync(offset, data) : GrowAndWriteAsync(offset, data, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteDurablyAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+    {
+        _failure.ThrowIfFailed();
+        _hasChanged = true;
+        return image.WriteThroughAsync(offset, data);
     }
 
     /// <inheritdoc/>

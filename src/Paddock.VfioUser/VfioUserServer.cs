@@ -9,7 +9,7 @@ namespace Paddock.VfioUser;
 /// Serves an NVMe subsystem as a PCI device of a virtual machine over vfio-user: one controller, and one client at a time. Several
 /// servers of one subsystem are several controllers of it. The subsystem is not owned.
 /// </summary>
-internal sealed class VfioUserServer : IAsyncDisposable
+internal sealed class VfioUserServer : ISocketServer
 {
     private const int StackSize = 512 << 10;
 

@@ -10,7 +10,7 @@ namespace Paddock.VhostUser;
 /// Serves a disk to virtual machines over vhost-user. One front end at a time: the next waits in the listener's queue until the one
 /// before has disconnected, and resumes its requests in flight if it passes their record. The disk is not owned.
 /// </summary>
-public sealed class VhostUserServer : IAsyncDisposable
+public sealed class VhostUserServer : ISocketServer, IAsyncDisposable
 {
     private const int StackSize = 512 << 10;
 

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using Paddock.Nbd.Server;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
@@ -15,7 +14,7 @@ namespace Paddock.Nbd.Tests;
 [Collection(nameof(FuzzTests))]
 public class FuzzTests
 {
-    private static long Messages => Number("PADDOCK_NBD_FUZZ", 200_000);
+    private static long Messages => Fuzzing.Number("PADDOCK_NBD_FUZZ", 200_000);
 
     [Theory]
     [InlineData(0)]
@@ -23,7 +22,7 @@ public class FuzzTests
     [InlineData(2)]
     public async Task Session_answers_random_requests_in_constant_memory(int form)
     {
-        int seed = (int)Number("PADDOCK_NBD_SEED", 3) + form;
+        int seed = (int)Fuzzing.Number("PADDOCK_NBD_SEED", 3) + form;
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {Messages} messages");
         var pool = new SlabPool();
         long left = Messages / 3, before = 0, refused = 0;
@@ -62,7 +61,7 @@ public class FuzzTests
     [Fact]
     public void Random_bytes_are_parsed_or_rejected_with_a_protocol_error()
     {
-        int seed = (int)Number("PADDOCK_NBD_SEED", 3);
+        int seed = (int)Fuzzing.Number("PADDOCK_NBD_SEED", 3);
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {Messages} messages");
         var random = new Random(seed);
         Action<byte[]>[] parsers =
@@ -92,9 +91,6 @@ public class FuzzTests
             }
         }
     }
-
-    private static long Number(string name, long otherwise)
-        => long.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out long value) ? value : otherwise;
 
     /// <summary>Supplies requests, some of them invalid, in pieces of random size; discards the replies.</summary>
     private sealed class FuzzChannel(Random random, HeaderForm form, long most) : IByteChannel

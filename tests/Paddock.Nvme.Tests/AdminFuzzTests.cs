@@ -1,5 +1,5 @@
-using System.Globalization;
 using Paddock.Block;
+using Paddock.Nvme.Ana;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Tcp;
@@ -14,6 +14,7 @@ namespace Paddock.Nvme.Tests;
 /// Random admin and I/O commands of several controllers, valid and invalid, beside a model of namespaces, attachments and sizes.
 /// PADDOCK_NVME_ADMIN_FUZZ sets their number, PADDOCK_SEED the seed.
 /// </summary>
+[Collection(nameof(AllocationTests))]
 public class AdminFuzzTests
 {
     private const uint All = uint.MaxValue;
@@ -23,27 +24,21 @@ public class AdminFuzzTests
     [Fact]
     public async Task Admin_commands_keep_to_the_model()
     {
-        long count = Number("PADDOCK_NVME_ADMIN_FUZZ", 20_000);
-        int seed = (int)Number("PADDOCK_SEED", 1);
+        long count = Fuzzing.Number("PADDOCK_NVME_ADMIN_FUZZ", 20_000);
+        int seed = (int)Fuzzing.Number("PADDOCK_SEED", 1);
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {count} commands");
         await using var fuzz = await Fuzz.StartAsync(seed);
-        long before = 0;
+        var growth = new MemoryGrowth(count);
         for (long i = 0; i < count; i++)
         {
             await fuzz.StepAsync();
-            if (i == count / 4)
-            {
-                before = GC.GetTotalMemory(forceFullCollection: true);
-            }
+            growth.Tried(i);
         }
 
-        long growth = GC.GetTotalMemory(forceFullCollection: true) - before;
-        Assert.True(growth < 64 << 20, $"seed {seed}: memory grew by {growth} bytes");
-        Assert.True(fuzz.Created > 0 && fuzz.Deleted > 0 && fuzz.Formatted > 0 && fuzz.Attached > 0, $"seed {seed}: too few changes");
+        growth.Check(64 << 20, seed);
+        int[] done = [fuzz.Created, fuzz.Deleted, fuzz.Formatted, fuzz.Attached, fuzz.Refused];
+        Assert.True(done.Min() > 0, $"seed {seed}: too few changes: {string.Join(", ", done)}");
     }
-
-    private static long Number(string name, long otherwise)
-        => long.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out long value) ? value : otherwise;
 
     private sealed class Fuzz : ICommandQueue, IAsyncDisposable
     {
@@ -53,6 +48,9 @@ public class AdminFuzzTests
             AdminOpcode.NamespaceManagement, AdminOpcode.NamespaceAttachment, AdminOpcode.NamespaceAttachment, AdminOpcode.FormatNvm,
             AdminOpcode.AsyncEventRequest, AdminOpcode.Abort, AdminOpcode.KeepAlive,
         ];
+
+        private static readonly AnaState[] _states =
+            [AnaState.Optimized, AnaState.Optimized, AnaState.NonOptimized, AnaState.Inaccessible, AnaState.Change];
 
         private static readonly byte[] _ioOpcodes =
         [
@@ -71,6 +69,9 @@ public class AdminFuzzTests
         // namespace identifiers, and the controllers that each is attached to
         private readonly Dictionary<uint, HashSet<ushort>> _model = [];
         private readonly byte[] _data = new byte[1 << 16];
+
+        // of the fixed namespace
+        private readonly AnaGroup _group = new(1, AnaState.Optimized);
         private Controller _current;
         private Command? _completed;
 
@@ -80,7 +81,7 @@ public class AdminFuzzTests
             _random = new Random(seed);
             _fixed = image;
             _subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:fuzz", "FUZZ") { Manager = _manager, AllowsFormat = true };
-            _subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), 512, "fixed"));
+            _subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), 512, "fixed") { AnaGroup = _group });
             _target.Add(_subsystem);
             for (int i = 0; i < 3; i++)
             {
@@ -100,6 +101,8 @@ public class AdminFuzzTests
         public int Formatted { get; private set; }
 
         public int Attached { get; private set; }
+
+        public int Refused { get; private set; }
 
         public LongWorkClient LongWork { get; } = Serving.LongWork.Shared.Open();
 
@@ -137,6 +140,11 @@ public class AdminFuzzTests
                 Reset();
             }
 
+            if (_random.Next(100) == 0)
+            {
+                _group.SetState(_states[_random.Next(_states.Length)]);
+            }
+
             _manager.FailsNext = _random.Next(50) == 0;
             bool admin = _random.Next(4) != 0;
             var command = new TcpCommand(this, 0);
@@ -159,6 +167,12 @@ public class AdminFuzzTests
                 Assert.False(_never.Contains(known) || (admin && known == NvmeStatus.InternalError),
                     $"{_seed}: {entry.Opcode:x2} has status {known}");
                 Assert.InRange(command.Written, 0, command.Data.Length);
+                Refused += StatusMap.IsOfPath(known) ? 1 : 0;
+                Assert.True(!StatusMap.IsOfPath(known) || known == _group.Refusal, $"{_seed}: {entry.Opcode:x2} has status {known}");
+                Assert.False(
+                    !admin && known == NvmeStatus.Success && entry.NamespaceId is 1 or All && _current.Find(1) is not null
+                        && _group.Refusal != NvmeStatus.Success,
+                    $"{_seed}: {entry.Opcode:x2} has run in state {_group.State}");
                 Follow(admin, entry, command, known);
             }
 
@@ -216,7 +230,7 @@ public class AdminFuzzTests
         // supported logs mostly, up to 4 KiB
         private uint Log()
         {
-            byte[] ids = [0, 1, 2, 3, 4, 5, 7, 8, 0x0D, 0x0D, 0x12, 0x13, 0xBF, (byte)_random.Next(256)];
+            byte[] ids = [0, 1, 2, 3, 4, 5, 7, 8, AnaLog.Id, 0x0D, 0x0D, 0x12, 0x13, 0xBF, (byte)_random.Next(256)];
             return ids[_random.Next(ids.Length)] | ((uint)_random.Next(4) << 8) | ((uint)_random.Next(2) << 15)
                 | ((uint)_random.Next(1024) << 16);
         }

@@ -80,8 +80,7 @@ public class AnaTests
     {
         var group = new AnaGroup(1, AnaState.Optimized);
         await using var bench = await Bench.StartAsync(group: group);
-        using var admin = Connect(bench);
-        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: 1 << 11);
+        using var admin = Connect(bench, events: 1 << 11);
         admin.Post(AdminOpcode.AsyncEventRequest);
         group.SetState(AnaState.Change);
         group.SetState(AnaState.Inaccessible);
@@ -98,12 +97,29 @@ public class AnaTests
     }
 
     [Fact]
+    public async Task Events_that_no_request_waits_for_do_not_collect()
+    {
+        var group = new AnaGroup(1, AnaState.Optimized);
+        await using var bench = await Bench.StartAsync(group: group);
+        using var admin = Connect(bench, events: 1 << 11);
+        for (int i = 0; i < 10; i++)
+        {
+            group.SetState(i % 2 == 0 ? AnaState.NonOptimized : AnaState.Optimized);
+            admin.Log(AnaLogId, 16);
+        }
+
+        admin.Post(AdminOpcode.AsyncEventRequest);
+        Assert.Equal(2u | (AnaEvent << 8) | ((uint)AnaLogId << 16), (uint)admin.Next().Result);
+        admin.Post(AdminOpcode.AsyncEventRequest);
+        Assert.Equal(0u, (uint)admin.Run(AdminOpcode.KeepAlive).Result);
+    }
+
+    [Fact]
     public async Task Masked_change_is_not_reported()
     {
         var group = new AnaGroup(1, AnaState.Optimized);
         await using var bench = await Bench.StartAsync(group: group);
-        using var admin = Connect(bench);
-        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: 1 << 8);
+        using var admin = Connect(bench, events: 1 << 8);
         group.SetState(AnaState.Inaccessible);
         bench.Subsystem.Add(Copy(bench, 2, group));
         admin.Post(AdminOpcode.AsyncEventRequest);
@@ -170,9 +186,8 @@ public class AnaTests
     {
         var group = new AnaGroup(1, AnaState.Optimized);
         await using var bench = await Bench.StartAsync(group: group);
-        using var admin = Connect(bench);
+        using var admin = Connect(bench, events: 1 << 11);
         using var io = OpenQueue(bench, admin);
-        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: 1 << 11);
         admin.Post(AdminOpcode.AsyncEventRequest);
         var announced = group.AnnounceAsync(AnaState.Inaccessible, TimeSpan.FromMinutes(1));
         Assert.Equal(2u | (AnaEvent << 8) | ((uint)AnaLogId << 16), (uint)admin.Next().Result);
@@ -193,9 +208,8 @@ public class AnaTests
         var group = new AnaGroup(1, AnaState.Optimized);
         await using var bench = await Bench.StartAsync(group: group);
         group.SetState(AnaState.Inaccessible);
-        using var admin = Connect(bench);
+        using var admin = Connect(bench, events: (1 << 8) | (1 << 11));
         using var io = OpenQueue(bench, admin);
-        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: (1 << 8) | (1 << 11));
         admin.Post(AdminOpcode.AsyncEventRequest);
         var prepared = group.PrepareAsync(AnaState.Optimized, TimeSpan.FromMinutes(1));
         Assert.Equal(2u | (0x04u << 16), (uint)admin.Next().Result);
@@ -302,7 +316,12 @@ public class AnaTests
     private static SubmissionEntry Entry(byte opcode, uint ns)
         => new() { Opcode = opcode, NamespaceId = ns, DataKind = SubmissionEntry.InTransport };
 
-    private static RawAdmin Connect(Bench bench) => new(bench.Server.Address.Port, bench.Subsystem.Nqn);
+    private static RawAdmin Connect(Bench bench, uint events = 0)
+    {
+        var admin = new RawAdmin(bench.Server.Address.Port, bench.Subsystem.Nqn);
+        admin.Run(AdminOpcode.SetFeatures, dword10: EventConfiguration, dword11: events);
+        return admin;
+    }
 
     private static RawHost OpenQueue(Bench bench, RawAdmin admin)
     {

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net.Sockets;
 using Paddock.Nvme.Wire;
 using Paddock.Testing.Protocols.Nvme;
@@ -6,6 +5,7 @@ using Paddock.Testing.Protocols.Nvme;
 namespace Paddock.Nvme.Tests;
 
 /// <summary>Random broken PDUs. PADDOCK_NVME_FUZZ sets their number, PADDOCK_NVME_SEED the first seed.</summary>
+[Collection(nameof(AllocationTests))]
 public class FuzzTests
 {
     private const int Batch = 64;
@@ -13,8 +13,8 @@ public class FuzzTests
     [Fact]
     public async Task Broken_PDUs_affect_only_their_sender()
     {
-        long count = Number("PADDOCK_NVME_FUZZ", 50_000);
-        int seed = (int)Number("PADDOCK_NVME_SEED", 1);
+        long count = Fuzzing.Number("PADDOCK_NVME_FUZZ", 50_000);
+        int seed = (int)Fuzzing.Number("PADDOCK_NVME_SEED", 1);
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {count} PDUs");
         var random = new Random(seed);
         await using var bench = await Bench.StartAsync(area: new(64 << 10, 4096, 3));
@@ -22,7 +22,7 @@ public class FuzzTests
         admin.Initialize();
         ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
         admin.Enable();
-        long before = 0;
+        var growth = new MemoryGrowth(count);
         ushort queue = 1;
         // counts commands that were run: not those sent after a fatal PDU on the same connection
         for (long taken = 0, from = bench.Server.Pdus; taken < count; taken = bench.Server.Pdus - from)
@@ -38,17 +38,13 @@ public class FuzzTests
             }
 
             SendBroken(raw, random, 200);
-            if (taken > count / 4 && before == 0)
-            {
-                before = GC.GetTotalMemory(forceFullCollection: true);
-            }
+            growth.Tried(taken);
         }
 
         admin.Dispose();
         byte[] data = new byte[4096];
         await bench.Zoned.ReadAsync(0, data).AsTask().WaitAsync(TimeSpan.FromSeconds(20));
-        long growth = GC.GetTotalMemory(forceFullCollection: true) - before;
-        Assert.True(growth < 64 << 20, $"seed {seed}: memory grew by {growth} bytes");
+        growth.Check(64 << 20, seed);
     }
 
     private static void SendBroken(RawHost raw, Random random, int most)
@@ -111,7 +107,4 @@ public class FuzzTests
 
         return pdu;
     }
-
-    private static long Number(string name, long otherwise)
-        => long.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out long value) ? value : otherwise;
 }

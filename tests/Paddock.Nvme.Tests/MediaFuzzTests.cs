@@ -1,4 +1,3 @@
-using System.Globalization;
 using Paddock.Block;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Tcp;
@@ -12,33 +11,27 @@ namespace Paddock.Nvme.Tests;
 /// Random commands on media, valid and invalid: Copy, Write Uncorrectable, Get LBA Status, random write areas and what they meet.
 /// PADDOCK_NVME_MEDIA_FUZZ sets their number, PADDOCK_SEED the seed.
 /// </summary>
+[Collection(nameof(AllocationTests))]
 public class MediaFuzzTests
 {
     [Fact]
     public async Task Media_commands_have_a_status_and_leave_a_sound_image()
     {
-        long count = Number("PADDOCK_NVME_MEDIA_FUZZ", 10_000);
-        int seed = (int)Number("PADDOCK_SEED", TestSeed.Next());
+        long count = Fuzzing.Number("PADDOCK_NVME_MEDIA_FUZZ", 10_000);
+        int seed = (int)Fuzzing.Number("PADDOCK_SEED", TestSeed.Next());
         TestContext.Current.TestOutputHelper?.WriteLine($"PADDOCK_SEED={seed}, {count} commands");
         await using var fuzz = await Fuzz.StartAsync(seed);
-        long before = 0;
+        var growth = new MemoryGrowth(count);
         for (long i = 0; i < count; i++)
         {
             await fuzz.StepAsync();
-            if (i == count / 4)
-            {
-                before = GC.GetTotalMemory(forceFullCollection: true);
-            }
+            growth.Tried(i);
         }
 
-        long growth = GC.GetTotalMemory(forceFullCollection: true) - before;
-        Assert.True(growth < 64 << 20, $"seed {seed}: memory grew by {growth} bytes");
+        growth.Check(64 << 20, seed);
         Assert.True(Array.TrueForAll(Fuzz.Expected, fuzz.HasSucceeded), $"seed {seed}: too few commands succeed");
         await fuzz.ReopenAsync();
     }
-
-    private static long Number(string name, long otherwise)
-        => long.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out long value) ? value : otherwise;
 
     private sealed class Fuzz : ICommandQueue, IAsyncDisposable
     {

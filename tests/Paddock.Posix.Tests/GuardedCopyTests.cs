@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
 namespace Paddock.Posix.Tests;
 
 /// <summary>Copies from and to memory that may be missing, and the limit of mappings.</summary>
@@ -35,6 +38,26 @@ public sealed class GuardedCopyTests : IDisposable
         Assert.False(GuardedCopy.TryRead(memory.Start + Length - data.Length, data));
         Assert.False(GuardedCopy.TryWrite(memory.Start + Length - 1, [1]));
         Assert.True(GuardedCopy.TryRead(memory.Start, data));
+    }
+
+    // huge pages need not be reserved: the memory is refused before it is mapped
+    [Fact]
+    public void Huge_pages_may_be_missing_although_the_file_is_sealed()
+    {
+        const uint hugePages = 4;
+        const int notSupported = 38, invalid = 22;
+        int descriptor = Native.CreateMemory("huge", Native.MemoryCloseOnExec | Native.MemorySealing | hugePages);
+        if (descriptor < 0)
+        {
+            // this kernel has no huge pages, so no client can have them
+            Assert.Contains(Marshal.GetLastPInvokeError(), (int[])[notSupported, invalid]);
+            return;
+        }
+
+        using var file = new SafeFileHandle(descriptor, ownsHandle: true);
+        RandomAccess.SetLength(file, 64 << 20);
+        var e = Assert.Throws<IOException>(() => SharedMemory.Map(file, 0, Length, mustBeSealed: true));
+        Assert.Contains("has huge pages", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -7,11 +7,18 @@ namespace Paddock.Rbd.Tests;
 /// nothing to wait for asks nobody. A read waits alone.
 /// </summary>
 /// <param name="inner">The storage; owned.</param>
-internal sealed class RoundTripStorage(IStorage inner) : DelegatingStorage(inner), IThinStorage
+internal sealed class RoundTripStorage(IStorage inner) : DelegatingStorage(inner), IThinStorage, IDurableStorage
 {
     private bool _isDirty;
 
     public bool IsThin => true;
+
+    public long DurableBlock { get; init; }
+
+    public bool IsSettled => !_isDirty;
+
+    /// <summary>Writes that were waited for.</summary>
+    public int DurableWrites { get; private set; }
 
     /// <summary>Flushes that had writes to wait for.</summary>
     public int Flushes { get; private set; }
@@ -26,10 +33,10 @@ internal sealed class RoundTripStorage(IStorage inner) : DelegatingStorage(inner
     public int Resizes { get; private set; }
 
     /// <summary>What was waited for.</summary>
-    public int Trips => Flushes + Reads + Resizes;
+    public int Trips => Flushes + Reads + Resizes + DurableWrites;
 
     /// <summary>Starts over.</summary>
-    public void Clear() => (Flushes, Reads, Writes, Resizes) = (0, 0, 0, 0);
+    public void Clear() => (Flushes, Reads, Writes, Resizes, DurableWrites) = (0, 0, 0, 0, 0);
 
     public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -41,6 +48,12 @@ internal sealed class RoundTripStorage(IStorage inner) : DelegatingStorage(inner
     {
         (_isDirty, Writes) = (true, Writes + 1);
         Resizes += offset + data.Length > Length ? 1 : 0;
+        return base.WriteAsync(offset, data, cancellationToken);
+    }
+
+    public ValueTask WriteDurablyAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+    {
+        DurableWrites++;
         return base.WriteAsync(offset, data, cancellationToken);
     }
 

@@ -24,6 +24,29 @@ public class RoundTripTests
     }
 
     [Fact]
+    public async Task Flush_of_small_appends_to_one_zone_takes_one_round_trip()
+    {
+        var storage = await CreateAsync(durableBlock: 4 << 20);
+        await using var image = await OpenAsync(storage);
+        var small = new byte[4096];
+        int trips = 0;
+        for (int i = 0; i < 132; i++)
+        {
+            storage.Clear();
+            await image.Zones!.AppendAsync(0, small, cancellationToken: TestContext.Current.CancellationToken);
+            await image.FlushAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(0, storage.Resizes);
+
+            // the first cluster's tables and the feature bit are written once
+            Assert.InRange(storage.Trips, 1, i == 0 ? 8 : 2);
+            trips += i < 4 ? 0 : storage.Trips;
+        }
+
+        // what was gathered goes to its clusters after each 32 KiB, at the end of 128 KiB at the latest
+        Assert.InRange(trips, 128, 128 + 16);
+    }
+
+    [Fact]
     public async Task Flush_after_appends_to_many_zones_takes_two_round_trips_together()
     {
         var storage = await CreateAsync();
@@ -123,9 +146,9 @@ public class RoundTripTests
         return false;
     }
 
-    private static async Task<RoundTripStorage> CreateAsync()
+    private static async Task<RoundTripStorage> CreateAsync(long durableBlock = 0)
     {
-        var storage = new RoundTripStorage(new MemoryStorage());
+        var storage = new RoundTripStorage(new MemoryStorage()) { DurableBlock = durableBlock };
         var options = new Qcow2CreateOptions { Size = 1 << 30, Zoned = new ZonedCreateOptions { ZoneSize = ZoneSize } };
         await Qcow2Image.CreateAsync(
             storage, RbdSettings.Apply(options, hasClusterSize: false), TestContext.Current.CancellationToken);

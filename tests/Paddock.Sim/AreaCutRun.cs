@@ -30,6 +30,7 @@ internal sealed class AreaCutRun(int seed, SimOptions options) : SimRun(seed, op
         Trace($"{_recipe}, areas of {_area.Size} by {_area.Granularity} in {_area.MaxZones}");
         _disks = new CrashPair(await _recipe.BuildAsync(), null, Random.Next());
         _disks.IsThin = Random.Next(2) == 0;
+        _disks.Image.DurableBlock = Random.Next(2) == 0 ? 4 << 20 : 0;
         _disks.Image.FlushFailureLoses = false;
         _timeline = new Timeline(() => _disks.Position);
         _device = await _recipe.OpenAsync(_disks.Image);

@@ -32,7 +32,7 @@ internal sealed class TroubledDisk
             Sparsify(start);
         }
 
-        Storage = new CrashStorage(start, random.Next());
+        Storage = new CrashStorage(start, random.Next()) { DurableBlock = random.Next(2) == 0 ? 4 << 20 : 0 };
         if (trouble == Trouble.Full)
         {
             int pages = (int)(size / PagedStorage.PageSize) + 8;

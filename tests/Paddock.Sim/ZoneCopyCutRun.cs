@@ -32,6 +32,7 @@ internal sealed class ZoneCopyCutRun(int seed, SimOptions options, bool encrypte
         var built = await _recipe.BuildAsync();
         _disks = new CrashPair(built, (PagedStorage?)_recipe.Data.Of(built));
         _disks.IsThin = Random.Next(2) == 0;
+        _disks.Image.DurableBlock = Random.Next(2) == 0 ? 4 << 20 : 0;
         _recipe.Data.Set(_disks.Image, _disks.Data);
         _timeline = new Timeline(() => _disks.Position);
         _device = await _recipe.OpenAsync(_disks.Image);

@@ -48,6 +48,7 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
         Trace(Recipe.ToString());
         Disks = new CrashPair(await Recipe.BuildAsync(), null, Seed);
         Disks.IsThin = Random.Next(2) == 0;
+        Disks.Image.DurableBlock = Random.Next(2) == 0 ? 4 << 20 : 0;
         Timeline = new Timeline(() => Disks.Position);
         Device = await Recipe.OpenAsync(Disks.Image);
         long length = Recipe.Create.Size;

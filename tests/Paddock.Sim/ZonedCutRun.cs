@@ -33,6 +33,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options, bool dataFile = 
         var built = await _recipe.BuildAsync();
         _disks = new CrashPair(built, (PagedStorage?)_recipe.Data.Of(built));
         _disks.IsThin = Random.Next(2) == 0;
+        _disks.Image.DurableBlock = Random.Next(2) == 0 ? 64 << 10 << Random.Next(7) : 0;
         _recipe.Data.Set(_disks.Image, _disks.Data);
         _timeline = new Timeline(() => _disks.Position);
         _device = await _recipe.OpenAsync(_disks.Image);

@@ -7,12 +7,12 @@ namespace Paddock.Testing;
 /// request or flush (<see cref="CutAtRequest"/>, <see cref="CutAtSync"/>), fail requests at random, and hold requests so that they complete
 /// in another order. All choices come from seeds. Not thread-safe: a simulation has one thread.
 /// </summary>
-public sealed class CrashStorage : IStorage, IThinStorage
+public sealed class CrashStorage : IStorage, IThinStorage, IDurableStorage
 {
     private readonly PagedStorage _live;
     private readonly Random? _faults;
     private readonly FlushFailure _flushFailure = new("crash");
-    private int _requests;
+    private int _requests, _settled, _changed;
     private bool _cut;
 
     /// <param name="start">Initial, durable contents. The disk works on a copy.</param>
@@ -48,6 +48,12 @@ public sealed class CrashStorage : IStorage, IThinStorage
 
     /// <inheritdoc/>
     public bool IsThin { get; set; }
+
+    /// <inheritdoc/>
+    public long DurableBlock { get; set; }
+
+    /// <inheritdoc/>
+    public bool IsSettled => _changed <= _settled;
 
     /// <summary>Number of modifying requests so far.</summary>
     public int Changes { get; private set; }
@@ -128,6 +134,28 @@ public sealed class CrashStorage : IStorage, IThinStorage
     }
 
     /// <inheritdoc/>
+    public async ValueTask WriteDurablyAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+    {
+        bool isAtomic = offset / DurableBlock == (offset + data.Length - 1) / DurableBlock;
+        var entry = new StorageLogEntry(StorageStep.Write, offset, data.Length, data.ToArray(), isAtomic);
+        _flushFailure.ThrowIfFailed();
+        await EnterAsync(changing: true, entry);
+        ThrowIfFull(RoomFor(offset, data.Length) < data.Length);
+        int index = Log.Count;
+        Log.Add(entry);
+        StorageLog.Apply(_live, entry);
+
+        // others may be written meanwhile
+        await Task.Yield();
+        if (_cut)
+        {
+            throw new BlockException(BlockError.Io, "the power is gone");
+        }
+
+        Log.Add(new StorageLogEntry(StorageStep.Settle, index, 0, null));
+    }
+
+    /// <inheritdoc/>
     public async ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
     {
@@ -164,7 +192,8 @@ public sealed class CrashStorage : IStorage, IThinStorage
 
         _cut |= CutAtSync > 0 && Log.Syncs + 1 >= CutAtSync;
         await EnterAsync(changing: true);
-        Do(new StorageLogEntry(StorageStep.Sync, covered, 0, null));
+        Log.Add(new StorageLogEntry(StorageStep.Sync, covered, 0, null));
+        _settled = Math.Max(_settled, covered);
     }
 
     /// <inheritdoc/>
@@ -215,6 +244,7 @@ public sealed class CrashStorage : IStorage, IThinStorage
     {
         StorageLog.Apply(_live, entry);
         Log.Add(entry);
+        _changed = Log.Count;
     }
 
     /// <summary>Number of bytes of a range, from its start, for which there is space.</summary>
@@ -269,7 +299,7 @@ public sealed class CrashStorage : IStorage, IThinStorage
             Faults++;
             if (FaultsMayTakeEffect && entry is { } effect && (Changes == FailChange || _faults?.Next(2) == 0))
             {
-                Do(FaultsTearWrites && effect.Data is { } data
+                Do(FaultsTearWrites && !effect.IsAtomic && effect.Data is { } data
                     ? effect with { Length = data.Length / 2, Data = data[..(data.Length / 2)] }
                     : effect);
             }

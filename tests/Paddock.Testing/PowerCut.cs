@@ -11,6 +11,7 @@ public sealed class PowerCut(StorageLog log)
     private const int Sector = 512;
 
     private readonly PagedStorage _durable = log.Start.Clone();
+    private readonly HashSet<int> _settled = [];
     private int _applied;
     private int _covered;
     private int _seen;
@@ -38,7 +39,7 @@ public sealed class PowerCut(StorageLog log)
         for (int i = _covered; i < position; i++)
         {
             bool torn = false;
-            bool keep = style switch
+            bool keep = _settled.Contains(i) || style switch
             {
                 Style.KeepAll => true,
                 Style.KeepNone => false,
@@ -53,7 +54,7 @@ public sealed class PowerCut(StorageLog log)
             {
                 StorageLog.Apply(image, entry);
             }
-            else if (torn)
+            else if (torn && !entry.IsAtomic)
             {
                 Tear(image, entry, random);
             }
@@ -69,7 +70,7 @@ public sealed class PowerCut(StorageLog log)
 
     private static void Tear(PagedStorage image, in StorageLogEntry entry, Random random)
     {
-        if (entry.Step is StorageStep.SetLength or StorageStep.Sync)
+        if (entry.Step is StorageStep.SetLength or StorageStep.Sync or StorageStep.Settle)
         {
             return;
         }
@@ -96,6 +97,10 @@ public sealed class PowerCut(StorageLog log)
             if (log[_seen].Step == StorageStep.Sync)
             {
                 _covered = Math.Max(_covered, (int)log[_seen].Offset);
+            }
+            else if (log[_seen].Step == StorageStep.Settle)
+            {
+                _settled.Add((int)log[_seen].Offset);
             }
         }
 

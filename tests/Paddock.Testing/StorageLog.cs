@@ -17,14 +17,19 @@ public enum StorageStep
 
     /// <summary>A flush completed.</summary>
     Sync,
+
+    /// <summary>A write that is durable without a flush completed.</summary>
+    Settle,
 }
 
 /// <summary>Completed step.</summary>
 /// <param name="Step">Kind of change.</param>
-/// <param name="Offset">Offset in bytes; for <see cref="StorageStep.Sync"/>, the number of log entries made durable.</param>
+/// <param name="Offset">Offset in bytes; for <see cref="StorageStep.Sync"/>, the number of log entries made durable; for
+/// <see cref="StorageStep.Settle"/>, the index of the entry made durable.</param>
 /// <param name="Length">Length in bytes; for <see cref="StorageStep.SetLength"/>, the new length.</param>
 /// <param name="Data">Written data.</param>
-public readonly record struct StorageLogEntry(StorageStep Step, long Offset, long Length, byte[]? Data);
+/// <param name="IsAtomic">Whether a power cut keeps all of it or nothing.</param>
+public readonly record struct StorageLogEntry(StorageStep Step, long Offset, long Length, byte[]? Data, bool IsAtomic = false);
 
 /// <summary>Ordered log of all changes to a simulated disk, from which its contents at any moment can be rebuilt.</summary>
 public sealed class StorageLog
@@ -71,6 +76,7 @@ public sealed class StorageLog
                 storage.SetLength(entry.Length);
                 break;
             case StorageStep.Sync:
+            case StorageStep.Settle:
                 break;
         }
     }

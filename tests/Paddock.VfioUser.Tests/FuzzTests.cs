@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -27,8 +26,8 @@ public class FuzzTests
     [Fact]
     public async Task Server_survives_random_messages_without_a_leak()
     {
-        long count = Number("PADDOCK_VFIO_FUZZ", 20_000), taken = 0, sent = 0, sessions = 0;
-        int seed = (int)Number("PADDOCK_SEED", 4), descriptors = int.MaxValue;
+        long count = Fuzzing.Number("PADDOCK_VFIO_FUZZ", 20_000), taken = 0, sent = 0, sessions = 0;
+        int seed = (int)Fuzzing.Number("PADDOCK_SEED", 4), descriptors = int.MaxValue;
         TestContext.Current.TestOutputHelper?.WriteLine($"PADDOCK_SEED={seed}, {count} messages");
         await using var bench = await Bench.StartAsync(new VfioUserServerOptions { MappedDoorbells = seed % 2 == 0 });
         using var memory = new DeviceMemory(4 << 20);
@@ -220,7 +219,4 @@ public class FuzzTests
     }
 
     private static int Descriptors() => Directory.GetFiles("/proc/self/fd").Length;
-
-    private static long Number(string variable, long otherwise)
-        => long.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out long number) ? number : otherwise;
 }

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Block;
 using Paddock.Posix;
@@ -27,8 +26,8 @@ public class SessionFuzzTests
     [Fact]
     public void Session_survives_random_messages_without_a_leak()
     {
-        long messages = Number("PADDOCK_VHOST_FUZZ", 20_000);
-        int seed = (int)Number("PADDOCK_VHOST_SEED", 4);
+        long messages = Fuzzing.Number("PADDOCK_VHOST_FUZZ", 20_000);
+        int seed = (int)Fuzzing.Number("PADDOCK_VHOST_SEED", 4);
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {messages} messages");
         using var ram = new GuestRam(GuestAt, 1 << 20);
         using var pair = new SocketPair();
@@ -90,8 +89,8 @@ public class SessionFuzzTests
     [Fact]
     public void Random_bytes_are_parsed_or_rejected_with_a_protocol_error()
     {
-        long messages = Number("PADDOCK_VHOST_FUZZ", 20_000);
-        int seed = (int)Number("PADDOCK_VHOST_SEED", 4);
+        long messages = Fuzzing.Number("PADDOCK_VHOST_FUZZ", 20_000);
+        int seed = (int)Fuzzing.Number("PADDOCK_VHOST_SEED", 4);
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {messages} structures");
         var random = new Random(seed);
         Action<byte[]>[] parsers =
@@ -123,9 +122,6 @@ public class SessionFuzzTests
             }
         }
     }
-
-    private static long Number(string name, long otherwise)
-        => long.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out long value) ? value : otherwise;
 
     private static void Fill(Message message, Random random, GuestRam ram, SafeFileHandle[] handles, bool isFirst)
     {

@@ -31,7 +31,19 @@ internal sealed class OverlaySource : IAsyncDisposable
     public string Format => _node.Driver;
 
     /// <summary>The bytes under the image.</summary>
-    public IStorage Storage => _node.Storage is DelegatingStorage { Inner: var inner } ? inner : _node.Storage;
+    public IStorage Storage
+    {
+        get
+        {
+            var storage = _node.Storage;
+            while (storage is DelegatingStorage { Inner: var inner })
+            {
+                storage = inner;
+            }
+
+            return storage;
+        }
+    }
 
     /// <summary>Opens the image, read-only.</summary>
     /// <param name="opener">Opens images.</param>

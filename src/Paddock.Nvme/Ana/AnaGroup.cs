@@ -16,7 +16,9 @@ internal sealed class AnaGroup
     /// <summary>The greatest identifier of a group.</summary>
     public const uint MaxId = 1024;
 
-    private const int QuietPolls = 3;
+    // Linux may need some time until a worker sends what it has queued for a path
+    private const int QuietPolls = 10;
+    private const int LookingPolls = 3;
     private static readonly TimeSpan PollPause = TimeSpan.FromMilliseconds(10);
 
     private readonly Lock _lock = new();
@@ -82,7 +84,7 @@ internal sealed class AnaGroup
     /// </summary>
     /// <remarks>
     /// Linux keeps queues of writes to zones for each path. What is in them when commands are refused comes back behind later writes, and
-    /// fails on the next path; this lets it be written first.
+    /// fails on the next path, or hangs there, since it is marked as queued; this lets it be written first.
     /// </remarks>
     /// <param name="state">The state; <see cref="SetState"/> makes it effective.</param>
     /// <param name="limit">How long to wait at most.</param>
@@ -157,7 +159,7 @@ internal sealed class AnaGroup
     }
 
     private static bool IsLooking(Controller host)
-        => host.Events.OwesNamespaces || host.SilentMilliseconds < QuietPolls * PollPause.TotalMilliseconds;
+        => host.Events.OwesNamespaces || host.SilentMilliseconds < LookingPolls * PollPause.TotalMilliseconds;
 
     private void Change(AnaState state, bool isEffective)
     {

@@ -322,12 +322,8 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
             return false;
         }
 
-        bool settlesPin = _settlesPin;
-        if (settlesPin)
-        {
-            _settlesPin = false;
-        }
-
+        // with a barrier: a request that comes after this finds positions that are read after it
+        bool settlesPin = _settlesPin && Interlocked.Exchange(ref _settlesPin, false);
         if (!_queues.TryLook())
         {
             Fail("the shadow doorbells cannot be read");

@@ -290,7 +290,12 @@ internal sealed class ControllerEvents
 
             if (!_requests.TryDequeue(out request))
             {
-                _waiting.Enqueue(told);
+                // a host that reads the logs and sends no requests collects no events
+                if (!_waiting.Contains(told))
+                {
+                    _waiting.Enqueue(told);
+                }
+
                 return;
             }
         }

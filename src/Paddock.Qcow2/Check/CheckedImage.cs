@@ -15,7 +15,7 @@ internal sealed class CheckedImage
 
     private const long MaxRefcountTableBytes = 8 << 20;
     private const int IncompatibleField = 72, AutoclearField = 88, SnapshotCountField = 60;
-    private const ulong KnownIncompatible = 0x3f;
+    private const ulong KnownIncompatible = 0x3f | (ulong)IncompatibleFeatures.ZoneData;
     private const ulong OffsetLimit = 1UL << 56;
 
     private CheckedImage(IStorage storage, byte[] header)

@@ -55,6 +55,22 @@ internal sealed class FlushOrder(IStorage storage, IStorage? external = null)
         await WriteAsync(FlushPlace.FreedSpace);
     }
 
+    /// <summary>
+    /// Begins a flush that may have to write the zone table alone. If not, or if it fails, <see cref="RunAsync"/> begins again.
+    /// </summary>
+    /// <returns>Whether nothing but the zone table may have to be written.</returns>
+    public bool TryBeginZoneTable()
+    {
+        bool isDue = _barrierDue;
+        for (int place = 0; place < _stages.Length; place++)
+        {
+            _stages[place].ForEach(static stage => stage.Begin());
+            isDue |= place != (int)FlushPlace.ZoneTable && IsDue((FlushPlace)place);
+        }
+
+        return !isDue;
+    }
+
     /// <summary>Writes reference counts and L2 tables alone: the cache of L2 tables is full of changed ones.</summary>
     public async ValueTask WriteTablesAsync()
     {

@@ -10,7 +10,8 @@ internal static class HeaderReader
 {
     private const IncompatibleFeatures Known =
         IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.ExternalDataFile
-        | IncompatibleFeatures.CompressionType | IncompatibleFeatures.ExtendedL2 | IncompatibleFeatures.Zoned;
+        | IncompatibleFeatures.CompressionType | IncompatibleFeatures.ExtendedL2 | IncompatibleFeatures.Zoned
+        | IncompatibleFeatures.ZoneData;
 
     /// <summary>Reads and validates the header.</summary>
     public static async ValueTask<LoadedHeader> ReadAsync(IStorage storage, CancellationToken cancellationToken)

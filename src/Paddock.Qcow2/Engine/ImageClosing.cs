@@ -58,6 +58,7 @@ internal static class ImageClosing
                 await header.WriteAsync(header.Fields with { Incompatible = header.Fields.Incompatible & ~IncompatibleFeatures.Dirty });
             }
 
+            await parts.ZoneData.EndAsync();
             await parts.Storage.FlushAsync();
             if (lost is not null)
             {

@@ -56,6 +56,7 @@ internal sealed class ImageParts
             storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, Bitmaps, Unreadable, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, data, Locks, Session, Order);
         Mark = new RepairMark(Header);
+        ZoneData = new RecordMark(Header);
         Shared = new SharedClusters(geometry, map, table, Counts, allocator, Blocks, held, Mark);
 
         var sparse = new SparseClusters(storage, geometry);
@@ -148,6 +149,9 @@ internal sealed class ImageParts
     public ClusterStatus Status { get; }
 
     public ClusterWriter Writer { get; }
+
+    /// <summary>The feature bit of data behind the zone table.</summary>
+    public RecordMark ZoneData { get; }
 
     public CompressedWriter Compressed { get; }
 

@@ -13,6 +13,9 @@ internal enum IncompatibleFeatures : ulong
 
     /// <summary>Spec section 1.1.</summary>
     Zoned = 32,
+
+    /// <summary>Data may lie behind the zone table (docs/formats/paddock-extension.md).</summary>
+    ZoneData = 1UL << 48,
 }
 
 /// <summary>Features that may be ignored (header bytes 80-87).</summary>

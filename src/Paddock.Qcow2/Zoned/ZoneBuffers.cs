@@ -58,10 +58,13 @@ internal sealed class ZoneBuffers
         /// <summary>Bytes gathered.</summary>
         public int Length { get; set; }
 
+        /// <summary>Bytes that are durable, behind the zone table.</summary>
+        public int Recorded { get; set; }
+
         /// <summary>Bytes that still fit before the piece is whole.</summary>
         public int Room => BufferBytes - (int)(Start % BufferBytes) - Length;
 
         /// <summary>Resets the buffer to empty.</summary>
-        public void Begin(long start) => (Start, Length) = (start, 0);
+        public void Begin(long start) => (Start, Length, Recorded) = (start, 0, 0);
     }
 }

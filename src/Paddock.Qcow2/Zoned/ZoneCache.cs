@@ -9,7 +9,7 @@ namespace Paddock.Qcow2.Zoned;
 /// The drive's volatile write cache: takes small writes into <see cref="ZoneBuffers"/>, and moves them into the image. The caller
 /// holds the zone.
 /// </summary>
-internal sealed class ZoneCache(ZonedState state, ClusterWriter writer, SpaceAhead space)
+internal sealed class ZoneCache(ZonedState state, ClusterWriter writer, SpaceAhead space, bool isReadOnly)
 {
     /// <summary>Takes data into the zone's buffer, or writes them to the image.</summary>
     public ValueTask StoreAsync(int zone, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
@@ -104,7 +104,7 @@ internal sealed class ZoneCache(ZonedState state, ClusterWriter writer, SpaceAhe
     {
         lock (state.Lock)
         {
-            return state.Buffers.Count == 0 ? [] : state.Buffers.Zones();
+            return state.Buffers.Count == 0 || isReadOnly ? [] : state.Buffers.Zones();
         }
     }
 

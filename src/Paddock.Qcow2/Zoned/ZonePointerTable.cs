@@ -23,6 +23,8 @@ internal sealed class ZonePointerTable
     private readonly List<int> _dirty = [];
     private bool[] _isDirty;
     private byte[] _stored;
+    private byte[] _record = [];
+    private int _recordSize;
 
     public ZonePointerTable(IStorage storage, HostOffset offset, byte[] stored, ZoneTableFormat format)
     {
@@ -40,6 +42,53 @@ internal sealed class ZonePointerTable
     public ReadOnlySpan<byte> Stored => _stored;
 
     public ZoneTableFormat Format => _format;
+
+    /// <summary>The data behind the table, if the storage has any.</summary>
+    public ZoneDataRecord? Record { get; private set; }
+
+    /// <summary>Whether the storage may have data behind the table.</summary>
+    public bool MayHaveRecord { get; private set; }
+
+    /// <summary>Takes the data that the storage has behind the table.</summary>
+    public void TakeRecord(ZoneDataRecord record, byte[] bytes)
+    {
+        (Record, _record, MayHaveRecord) = (record, bytes, true);
+        _recordSize = Math.Max(_recordSize, bytes.Length);
+    }
+
+    /// <summary>Something lies behind the table that does not count: the next write clears it.</summary>
+    public void SuspectRecord(int size) => (MayHaveRecord, _recordSize) = (true, size);
+
+    /// <summary>Sets a zone's pointer in captured sectors, to which the zone's is added.</summary>
+    public void Set(int zone, long pointer, List<int> sectors)
+    {
+        _format.Write(_stored.AsSpan(zone * ZoneTableFormat.EntrySize), pointer, conventional: false);
+        if (!sectors.Contains(zone / ZonesPerSector))
+        {
+            sectors.Add(zone / ZonesPerSector);
+        }
+    }
+
+    /// <summary>Clears the place of data behind the table, durably.</summary>
+    public async ValueTask ClearRecordAsync()
+    {
+        await _storage.WriteAsync(Offset.Value + ZoneDataRecord.PlaceFor(_stored.Length), new byte[ZoneDataRecord.EmptySize]);
+        await _storage.FlushAsync();
+    }
+
+    /// <summary>Writes captured sectors, and data behind the table, in one request that is durable when it completes.</summary>
+    /// <param name="durable">The storage.</param>
+    /// <param name="sectors">The sectors.</param>
+    /// <param name="record">What the data are.</param>
+    /// <param name="data">The data.</param>
+    public async ValueTask WriteRecordAsync(IDurableStorage durable, List<int> sectors, ZoneDataRecord record, ReadOnlyMemory<byte> data)
+    {
+        var bytes = record.Build(Offset, data.Span);
+        MayHaveRecord = true;
+        _recordSize = Math.Max(_recordSize, bytes.Length);
+        await durable.WriteDurablyAsync(Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, bytes));
+        TakeRecord(record, bytes);
+    }
 
     /// <summary>Says that a zone's pointer moved.</summary>
     public void MarkDirty(int zone)
@@ -149,8 +198,16 @@ internal sealed class ZonePointerTable
     }
 
     /// <summary>Writes captured sectors, adjoining ones in one request.</summary>
-    public async ValueTask WriteAsync(List<int> sectors)
+    /// <param name="sectors">The sectors.</param>
+    /// <param name="endsRecord">Whether data behind the table do not count any more.</param>
+    public async ValueTask WriteAsync(List<int> sectors, bool endsRecord = false)
     {
+        if (MayHaveRecord)
+        {
+            await WriteWithRecordAsync(sectors, endsRecord);
+            return;
+        }
+
         sectors.Sort();
         for (int i = 0; i < sectors.Count;)
         {
@@ -176,5 +233,42 @@ internal sealed class ZonePointerTable
         _stored = stored;
         _dirty.Clear();
         _isDirty = new bool[(stored.Length + SectorBytes - 1) / SectorBytes];
+        ForgetRecord();
+    }
+
+    private void ForgetRecord() => (Record, _record, _recordSize, MayHaveRecord) = (null, [], 0, false);
+
+    // in one request: data must not outlive the pointer that is their end, or come to count when it has the same value again
+    private async ValueTask WriteWithRecordAsync(List<int> sectors, bool endsRecord)
+    {
+        if (sectors.Count == 0)
+        {
+            sectors = [(_stored.Length - 1) / SectorBytes];
+        }
+
+        bool stays = !endsRecord && Record is { } record && HasPointer(record.Zone, record.End);
+        await _storage.OnEventAsync("zone_table_update");
+        await _storage.WriteAsync(
+            Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, stays ? _record : new byte[_recordSize]));
+        if (!stays)
+        {
+            ForgetRecord();
+        }
+    }
+
+    private bool HasPointer(int zone, long pointer)
+    {
+        Span<byte> entry = stackalloc byte[ZoneTableFormat.EntrySize];
+        _format.Write(entry, pointer, conventional: false);
+        return entry.SequenceEqual(_stored.AsSpan(zone * ZoneTableFormat.EntrySize, ZoneTableFormat.EntrySize));
+    }
+
+    private byte[] WithRecord(List<int> sectors, byte[] record)
+    {
+        int at = sectors.Min() * SectorBytes, place = ZoneDataRecord.PlaceFor(_stored.Length);
+        var bytes = new byte[place + record.Length - at];
+        _stored.AsSpan(at).CopyTo(bytes);
+        record.CopyTo(bytes, place - at);
+        return bytes;
     }
 }

@@ -39,16 +39,23 @@ internal sealed class ZoneReader(ZonedState state, ZoneCache cache, ClusterReade
         await cache.DrainAllAsync(cancellationToken);
         int zone = zones.ZoneOf(offset);
         long end = zones.StartOf(zone) + zones.LengthOf(zone);
-        long dataEnd;
+        long dataEnd, gathered;
         lock (state.Lock)
         {
             dataEnd = state.ReadableEnd(zone);
+            gathered = state.Buffers.Find(zone)?.Start ?? dataEnd;
+        }
+
+        if (offset >= gathered && offset < dataEnd)
+        {
+            return new BlockStatus(Math.Min(length, dataEnd - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated);
         }
 
         if (offset < dataEnd)
         {
+            length = Math.Min(length, gathered - offset);
             var stored = await status.GetAsync(new GuestOffset(offset), Math.Min(length, dataEnd - offset), cancellationToken);
-            return dataEnd < end && offset + stored.Length == dataEnd
+            return (dataEnd < end && offset + stored.Length == dataEnd) || offset + stored.Length == gathered
                 ? stored with { Flags = stored.Flags & ~BlockStatusFlags.EndOfDevice }
                 : stored;
         }

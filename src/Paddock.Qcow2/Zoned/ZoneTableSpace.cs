@@ -12,8 +12,11 @@ internal sealed class ZoneTableSpace(
     private volatile bool _hasSpace;
     private volatile bool _isUncertain;
 
+    /// <summary>Whether nothing has to be done before a zone changes.</summary>
+    public bool IsReady => _hasSpace && !_isUncertain;
+
     /// <summary>Before a zone changes.</summary>
-    public ValueTask PrepareAsync() => _hasSpace && !_isUncertain ? default : TakeAsync();
+    public ValueTask PrepareAsync() => IsReady ? default : TakeAsync();
 
     /// <summary>After a reset that failed: the storage may have other pointers than memory until they have been written again.</summary>
     public void MarkUncertain() => _isUncertain = true;

@@ -23,6 +23,8 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
     private readonly AttributeRestore _restore;
     private readonly ZoneAreas _areas;
     private readonly ZoneCache _cache;
+    private readonly ZoneDirectFlush? _direct;
+    private readonly ZoneTableSpace _tableSpace;
     private readonly ZoneReader _reader;
     private readonly ZoneWriter _writer;
     private readonly ZoneManager _manager;
@@ -40,9 +42,15 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
         var tables = new PaddockTables(parts.Storage, parts.Header, parts.Tables, parts.Warnings);
         _conditions = new ZoneConditions(parts.Tables, parts.Order, tables);
         _extensions = new ZoneExtensions(parts.Storage, parts.Header.Geometry, parts.InPlace, parts.Tables, parts.Order, tables);
-        var tableStage = new ZoneTableStage(state);
+        var tableStage = new ZoneTableStage(state, parts.ZoneData);
         var tableSpace = new ZoneTableSpace(state, parts.Locks, parts.Session, parts.Order, parts.Reservation);
-        _cache = new ZoneCache(state, parts.Writer, parts.Space);
+        _cache = new ZoneCache(state, parts.Writer, parts.Space, image.IsReadOnly);
+        _tableSpace = tableSpace;
+        _direct = parts is { DataFile: null, Encryption: null, Storage: IDurableStorage { DurableBlock: > 0 } durable }
+            ? new ZoneDirectFlush(
+                state, parts.Header, parts.Locks, parts.Session, parts.Order, durable, parts.Storage, tableStage, tableSpace,
+                parts.ZoneData)
+            : null;
         _reader = new ZoneReader(state, _cache, parts.Reader, parts.Status, parts.Backing);
         _areas = new ZoneAreas(state, parts.Locks, parts.Order, tableSpace, tables, _extensions, parts.Eraser);
         _writer = new ZoneWriter(state, parts.Session, tableSpace, _cache, _areas, parts.Writer, parts.Zeroes, parts.Storage);
@@ -148,6 +156,14 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
         _conditions.TakeRecord(record, _state.Zones);
     }
 
+    /// <summary>After a crash: moves data that were durable behind the zone table to their clusters.</summary>
+    public async ValueTask SettleDataAsync(CancellationToken cancellationToken)
+    {
+        await _tableSpace.PrepareAsync();
+        await _cache.DrainAllAsync(cancellationToken);
+        await _image.FlushAsync(cancellationToken);
+    }
+
     /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>
     public async ValueTask LoadAttributesAsync(CancellationToken cancellationToken)
     {
@@ -246,8 +262,11 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
     /// <inheritdoc/>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        await _cache.DrainAllAsync(cancellationToken);
-        await _image.FlushAsync(cancellationToken);
+        if (_direct is null || !await _direct.TryAsync())
+        {
+            await _cache.DrainAllAsync(cancellationToken);
+            await _image.FlushAsync(cancellationToken);
+        }
     }
 
     /// <inheritdoc/>

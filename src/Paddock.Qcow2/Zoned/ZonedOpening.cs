@@ -46,13 +46,32 @@ internal static class ZonedOpening
         var offset = new HostOffset((long)parameters.TableOffset);
         var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
         await image.Storage.OnEventAsync("zone_table_load");
-        await image.Storage.ReadAsync(offset.Value, stored, cancellationToken);
+
+        // in one request: a writer beside this reader changes both in one
+        int room = header.Has(IncompatibleFeatures.ZoneData) ? ZoneDataRecord.RoomFor(stored.Length, header.Geometry) : 0;
+        int place = ZoneDataRecord.PlaceFor(stored.Length);
+        var bytes = room > 0 ? new byte[place + ZoneDataRecord.SizeFor(room)] : stored;
+        await image.Storage.ReadAsync(offset.Value, bytes, cancellationToken);
+        bytes.AsSpan(0, stored.Length).CopyTo(stored);
         var zones = new ZoneSet(parameters.Limits with { RandomArea = AreaOf(image) }, image.Length);
         var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);
         LoadPointers(stored, format, zones, warnings);
         var table = new ZonePointerTable(image.Storage, offset, stored, format);
-        var zoned = new ZonedImage(image, new ZonedState(header, parameters, zones, table));
+        var state = new ZonedState(header, parameters, zones, table);
+        bool hasData = room > 0 && TakeData(state, bytes[place..]);
+        image.Parts.ZoneData.IsLive = hasData;
+        if (room > 0 && !hasData)
+        {
+            table.SuspectRecord(ZoneDataRecord.SizeFor(room));
+        }
+
+        var zoned = new ZonedImage(image, state);
         await zoned.LoadAttributesAsync(cancellationToken);
+        if (hasData && !image.IsReadOnly)
+        {
+            await zoned.SettleDataAsync(cancellationToken);
+        }
+
         return zoned;
     }
 
@@ -97,6 +116,30 @@ internal static class ZonedOpening
         var zoned = new ZonedImage(image, new ZonedState(header, parameters with { ZoneCount = count }, zones, table));
         zoned.TakeAttributes(record);
         return zoned;
+    }
+
+    // data behind the table are gathered again; a table that was written after them has another pointer
+    private static bool TakeData(ZonedState state, byte[] behind)
+    {
+        if (ZoneDataRecord.Read(behind, state.Table.Offset, out var data) is not { } record || record.Zone < 0
+            || record.Zone >= state.Zones.Count || !state.Zones.Geometry.IsSequential(record.Zone)
+            || !state.Table.IsValid(record.Zone, state.Zones) || state.Table.PointerOf(record.Zone, state.Zones) != record.End
+            || record.Start < state.Zones.StartOf(record.Zone) || record.End > state.CapacityEnd(record.Zone)
+            || state.Buffers.Take(record.Zone, record.Start) is not { } buffer)
+        {
+            return false;
+        }
+
+        if (buffer.Room < data.Length)
+        {
+            state.Buffers.Drop(record.Zone);
+            return false;
+        }
+
+        data.CopyTo(buffer.Bytes);
+        buffer.Length = buffer.Recorded = data.Length;
+        state.Table.TakeRecord(record, behind[..ZoneDataRecord.SizeFor(data.Length)]);
+        return true;
     }
 
     private static void LoadPointers(byte[] stored, ZoneTableFormat format, ZoneSet zones, List<string> warnings)

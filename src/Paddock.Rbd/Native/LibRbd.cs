@@ -11,6 +11,10 @@ internal static unsafe partial class LibRbd
     public const ulong FeatureExclusiveLock = 1 << 2, FeatureFastDiff = 1 << 4;
     public const ulong FlagObjectMapInvalid = 1 << 0, FlagFastDiffInvalid = 1 << 1;
     public const int LockExclusive = 0;
+
+    /// <summary>A write completes when it is durable, whatever the cache does with others.</summary>
+    public const int ForceUnitAccess = 0x80;
+
     public const int OptionOrder = 2, OptionCloneFormat = 12;
 
     /// <summary>Zeroes are stored, not left out.</summary>
@@ -59,11 +63,21 @@ internal static unsafe partial class LibRbd
     [LibraryImport(Name, EntryPoint = "rbd_get_size")]
     public static partial int GetSize(nint image, out ulong size);
 
+    [LibraryImport(Name, EntryPoint = "rbd_get_stripe_unit")]
+    public static partial int GetStripeUnit(nint image, out ulong bytes);
+
     [LibraryImport(Name, EntryPoint = "rbd_get_features")]
     public static partial int GetFeatures(nint image, out ulong features);
 
     [LibraryImport(Name, EntryPoint = "rbd_get_flags")]
     public static partial int GetFlags(nint image, out ulong flags);
+
+    /// <summary>Lists the settings that an open image has; fails with ERANGE, and sets the count, if there are more.</summary>
+    [LibraryImport(Name, EntryPoint = "rbd_config_image_list")]
+    public static partial int ListSettings(nint image, Setting* settings, ref int count);
+
+    [LibraryImport(Name, EntryPoint = "rbd_config_image_list_cleanup")]
+    public static partial void FreeSettings(Setting* settings, int count);
 
     [LibraryImport(Name, EntryPoint = "rbd_lock_acquire")]
     public static partial int AcquireLock(nint image, int mode);
@@ -114,6 +128,9 @@ internal static unsafe partial class LibRbd
     [LibraryImport(Name, EntryPoint = "rbd_aio_write")]
     public static partial int Write(nint image, ulong offset, nuint length, void* buffer, nint completion);
 
+    [LibraryImport(Name, EntryPoint = "rbd_aio_write2")]
+    public static partial int Write(nint image, ulong offset, nuint length, void* buffer, nint completion, int flags);
+
     [LibraryImport(Name, EntryPoint = "rbd_aio_write_zeroes")]
     public static partial int WriteZeroes(nint image, ulong offset, nuint length, nint completion, int zeroFlags, int flags);
 
@@ -134,6 +151,15 @@ internal static unsafe partial class LibRbd
         public fixed byte BlockNamePrefix[24];
         public long ParentPool;
         public fixed byte ParentName[96];
+    }
+
+    /// <summary>rbd_config_option_t.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Setting
+    {
+        public byte* Name;
+        public byte* Value;
+        public int Source;
     }
 
     /// <summary>rbd_image_watcher_t.</summary>

@@ -16,7 +16,7 @@ namespace Paddock.Server.Listeners;
 [SupportedOSPlatform("linux")]
 internal sealed class VfioUserListener : INvmeListener
 {
-    private readonly List<(VfioUserServer Server, ListeningSocket Listener, NvmeSubsystem Subsystem)> _servers = [];
+    private readonly SocketServers<VfioUserServer, NvmeSubsystem> _servers = new();
     private readonly ServeLog _log;
     private readonly bool _isFirst;
 
@@ -62,37 +62,24 @@ internal sealed class VfioUserListener : INvmeListener
     public NvmeSubsystems Subsystems { get; }
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Addresses => [.. _servers.Select(s => s.Listener.Address)];
+    public IReadOnlyList<string> Addresses => _servers.Addresses;
 
     /// <inheritdoc/>
     public IReadOnlyList<ServedEndpoint> Endpoints
-        => [.. _servers.SelectMany(
-            s => Subsystems.Namespaces.Where(n => n.Subsystem == s.Subsystem).Select(n => ServedEndpoint.VfioUser(s.Listener, n)))];
+        => [.. _servers.All.SelectMany(
+            s => Subsystems.Namespaces.Where(n => n.Subsystem == s.Served).Select(n => ServedEndpoint.VfioUser(s.Listener, n)))];
 
     /// <inheritdoc/>
-    public int Connections => _servers.Sum(s => s.Server.Connections);
+    public int Connections => _servers.Connections;
 
     /// <inheritdoc/>
-    public void Open()
-    {
-        foreach (var (server, listener, _) in _servers)
-        {
-            server.Listen(listener.Socket);
-        }
-    }
+    public void Open() => _servers.Open();
 
     /// <inheritdoc/>
-    public Task CloseAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.StopAsync()));
+    public Task CloseAsync(TimeSpan limit) => _servers.StopAsync();
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        foreach (var (server, listener, _) in _servers)
-        {
-            await server.DisposeAsync();
-            listener.Remove();
-        }
-    }
+    public ValueTask DisposeAsync() => _servers.DisposeAsync();
 
     /// <inheritdoc/>
     /// <remarks>The controllers fail and must be reset, but the connections stay: QEMU does not connect again.</remarks>
@@ -112,14 +99,14 @@ internal sealed class VfioUserListener : INvmeListener
             Subsystems.Target.ForgetUnflushed();
         }
 
-        foreach (var (server, _, _) in _servers)
+        foreach (var (server, _, _) in _servers.All)
         {
             server.SetPower(clients);
         }
     }
 
     /// <inheritdoc/>
-    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.QuietAsync(limit)));
+    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.All.Select(s => s.Server.QuietAsync(limit)));
 
     /// <inheritdoc/>
     public string? CannotResize(ServedDisk disk, long length) => Subsystems.CannotResize(disk, length);
@@ -153,7 +140,7 @@ internal sealed class VfioUserListener : INvmeListener
             NvmeMetrics.WriteNamespaces(page, Subsystems.Target);
         }
 
-        foreach (var (server, listener, subsystem) in _servers)
+        foreach (var (server, listener, subsystem) in _servers.All)
         {
             var (nqn, socket, counts) = (("nqn", subsystem.Nqn), ("socket", listener.Address), server.Counts);
             page.Counter("paddock_vfio_user_requests_total", "Requests of virtual machine monitors.", counts.Requests, nqn, socket);
@@ -184,6 +171,6 @@ internal sealed class VfioUserListener : INvmeListener
         {
             Log = line => _log.Write("vfio-user", ("socket", listener.Address), ("detail", line)),
         });
-        _servers.Add((server, listener, subsystem));
+        _servers.Add(server, listener, subsystem);
     }
 }

@@ -15,7 +15,7 @@ internal sealed class VhostUserListener : IListener
 {
     private const string Ending = ".sock";
 
-    private readonly List<(VhostUserServer Server, ListeningSocket Listener, ServedDisk Disk)> _servers = [];
+    private readonly SocketServers<VhostUserServer, ServedDisk> _servers = new();
 
     public VhostUserListener(
         ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> handed, SlabPool buffers, ServeLog log)
@@ -49,7 +49,7 @@ internal sealed class VhostUserListener : IListener
                 Notices = notice => ClientEvents.Write(log, "vhost-user", "image", notice with { Disk = disk.Name }),
                 Log = line => log.Write("vhost-user", ("image", disk.Filename), ("detail", line)),
             });
-            _servers.Add((server, listener, disk));
+            _servers.Add(server, listener, disk);
         }
     }
 
@@ -57,41 +57,28 @@ internal sealed class VhostUserListener : IListener
     public string Name => "vhost-user";
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Addresses => [.. _servers.Select(s => s.Listener.Address)];
+    public IReadOnlyList<string> Addresses => _servers.Addresses;
 
     /// <inheritdoc/>
     public IReadOnlyList<ServedEndpoint> Endpoints
-        => [.. _servers.Select(s => ServedEndpoint.VhostUser(s.Listener, s.Disk.Name, s.Disk.Zones is not null))];
+        => [.. _servers.All.Select(s => ServedEndpoint.VhostUser(s.Listener, s.Served.Name, s.Served.Zones is not null))];
 
     /// <inheritdoc/>
-    public int Connections => _servers.Sum(s => s.Server.Connections);
+    public int Connections => _servers.Connections;
 
     /// <inheritdoc/>
-    public void Open()
-    {
-        foreach (var (server, listener, _) in _servers)
-        {
-            server.Listen(listener.Socket);
-        }
-    }
+    public void Open() => _servers.Open();
 
     /// <inheritdoc/>
-    public Task CloseAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.StopAsync()));
+    public Task CloseAsync(TimeSpan limit) => _servers.StopAsync();
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        foreach (var (server, listener, _) in _servers)
-        {
-            await server.DisposeAsync();
-            listener.Remove();
-        }
-    }
+    public ValueTask DisposeAsync() => _servers.DisposeAsync();
 
     /// <inheritdoc/>
     public void DropConnections()
     {
-        foreach (var (server, _, _) in _servers)
+        foreach (var (server, _, _) in _servers.All)
         {
             server.DropConnections();
         }
@@ -100,19 +87,19 @@ internal sealed class VhostUserListener : IListener
     /// <inheritdoc/>
     public void Admit(bool clients)
     {
-        foreach (var (server, _, _) in _servers)
+        foreach (var (server, _, _) in _servers.All)
         {
             server.Admit(clients);
         }
     }
 
     /// <inheritdoc/>
-    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.GoneAsync(limit)));
+    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.All.Select(s => s.Server.GoneAsync(limit)));
 
     /// <inheritdoc/>
     public void Resized(ServedDisk disk)
     {
-        foreach (var (server, _, _) in _servers.Where(s => s.Disk == disk))
+        foreach (var (server, _, _) in _servers.All.Where(s => s.Served == disk))
         {
             server.ConfigChanged();
         }
@@ -127,7 +114,7 @@ internal sealed class VhostUserListener : IListener
     /// <inheritdoc/>
     public void Show(ServedDisk disk, DiskState state)
     {
-        foreach (var (server, _, _) in _servers.Where(s => s.Disk == disk))
+        foreach (var (server, _, _) in _servers.All.Where(s => s.Served == disk))
         {
             server.Admit(state == DiskState.Active);
         }
@@ -136,7 +123,7 @@ internal sealed class VhostUserListener : IListener
     /// <inheritdoc/>
     public void Disconnect(ServedDisk disk)
     {
-        foreach (var (server, _, _) in _servers.Where(s => s.Disk == disk))
+        foreach (var (server, _, _) in _servers.All.Where(s => s.Served == disk))
         {
             server.DropConnections();
         }
@@ -146,12 +133,12 @@ internal sealed class VhostUserListener : IListener
     public IEnumerable<string> Reload(ServeSettings settings) => [];
 
     /// <inheritdoc/>
-    public long BytesWritten(ServedDisk disk) => _servers.Where(s => s.Disk == disk).Sum(s => s.Server.Statistics.BytesWritten);
+    public long BytesWritten(ServedDisk disk) => _servers.All.Where(s => s.Served == disk).Sum(s => s.Server.Statistics.BytesWritten);
 
     /// <inheritdoc/>
     public void WriteMetrics(MetricsText page)
     {
-        foreach (var (server, _, disk) in _servers)
+        foreach (var (server, _, disk) in _servers.All)
         {
             string name = disk.Name;
             var done = server.Statistics;

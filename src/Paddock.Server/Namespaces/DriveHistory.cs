@@ -142,7 +142,7 @@ internal sealed class DriveHistory : IAsyncDisposable
         {
             using var file = FileNames.OpenRead(path);
             var records = file.Length > MaxFileBytes ? null : JsonSerializer.Deserialize(file, HistoryJson.Default.HistoryRecords);
-            return records is { Version: 1 } && records.Subsystems.All(IsValid) ? records
+            return records is { Version: 1, Subsystems: not null } && records.Subsystems.All(IsValid) ? records
                 : throw new ToolException($"nvme-history '{path}' is not a history of this version: choose another file, or remove it");
         }
         catch (JsonException e)
@@ -155,9 +155,10 @@ internal sealed class DriveHistory : IAsyncDisposable
         }
     }
 
-    // events are copied into a log whose fields have 16 bits for a length
-    private static bool IsValid(SubsystemHistory history)
-        => history.Events.Count <= DriveEvents.Capacity && history.Events.All(e => e.Data.Length is <= 4096 and var size && size % 4 == 0);
+    // elements of lists may be null, whatever their type says; events are copied into a log whose fields have 16 bits for a length
+    private static bool IsValid(SubsystemHistory? history)
+        => history is { Nqn: not null, Totals: not null, Events: { } events } && events.Count <= DriveEvents.Capacity
+            && events.All(static e => e is { Data.Length: <= 4096 and var size } && size % 4 == 0);
 
     private void Save(bool isRunning)
     {
@@ -195,6 +196,6 @@ internal sealed class DriveHistory : IAsyncDisposable
 }
 
 /// <summary>JSON format of the history.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(HistoryRecords))]
 internal sealed partial class HistoryJson : JsonSerializerContext;

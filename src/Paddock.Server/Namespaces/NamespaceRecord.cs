@@ -95,6 +95,12 @@ internal sealed record NamespaceRecords
                 : $"'{path}' has {Namespaces.Count} namespaces; the limit is {MaxRecords}");
         }
 
+        // elements of lists may be null, whatever their type says
+        if (Namespaces.Any(static r => r is null || r.Hosts.Any(static h => h is null)))
+        {
+            throw new ToolException($"'{path}' is not valid: a namespace or host is null");
+        }
+
         foreach (var record in Namespaces)
         {
             bool isName = record.File.Length > 0 && Path.GetFileName(record.File) == record.File && record.File is not ("." or "..");
@@ -108,6 +114,7 @@ internal sealed record NamespaceRecords
 }
 
 /// <summary>JSON format of the records.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower, WriteIndented = true)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower, WriteIndented = true, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(NamespaceRecords))]
 internal sealed partial class NamespaceJson : JsonSerializerContext;

@@ -23,8 +23,11 @@ internal sealed class DiskOwnership : IDisposable
 
     private static readonly TimeSpan BusyPause = TimeSpan.FromMilliseconds(20), FailurePause = TimeSpan.FromSeconds(1);
 
-    // for clients that read about the hand-over; requests are served meanwhile
-    private static readonly TimeSpan NoticeLimit = TimeSpan.FromMilliseconds(500);
+    // for clients that read about the hand-over, and that send what they have queued: requests are served meanwhile
+    private static readonly TimeSpan NoticeLimit = TimeSpan.FromSeconds(2);
+
+    // for clients that look at the disk after a take-over, while others wait
+    private static readonly TimeSpan LookLimit = TimeSpan.FromMilliseconds(500);
 
     private readonly ServedDisk _disk;
     private readonly ImageOpener _opener;
@@ -392,7 +395,7 @@ internal sealed class DiskOwnership : IDisposable
                 listener.Resized(_disk);
             }
 
-            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Active, NoticeLimit)));
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Active, LookLimit)));
             Announce();
             _log.Write(
                 "taken over", ("image", _disk.Settings.Path), ("bytes", _disk.Device.Length.ToString(CultureInfo.InvariantCulture)),

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using Paddock.Nvme.Pcie;
 using Paddock.Nvme.Wire;
 using Paddock.Testing.Protocols.Nvme;
@@ -9,6 +8,7 @@ namespace Paddock.Nvme.Tests.Pcie;
 /// <summary>
 /// Hostile hosts. PADDOCK_PCIE_LISTS and PADDOCK_PCIE_FUZZ set the number of lists and of actions, PADDOCK_PCIE_SEED the seed.
 /// </summary>
+[Collection(nameof(Tests.AllocationTests))]
 public class FuzzTests
 {
     private const int MemoryBytes = 1 << 20, Pages = MemoryBytes / HostMemory.PageSize;
@@ -16,7 +16,7 @@ public class FuzzTests
     [Fact]
     public void Hostile_lists_and_chains_end_within_their_limits()
     {
-        long count = Number("PADDOCK_PCIE_LISTS", 100_000);
+        long count = Fuzzing.Number("PADDOCK_PCIE_LISTS", 100_000);
         int seed = Seed();
         var random = new Random(seed);
         var memory = new HostMemory(MemoryBytes);
@@ -64,37 +64,29 @@ public class FuzzTests
     [Fact]
     public async Task Hostile_host_ends_its_own_controller_and_nothing_else()
     {
-        long count = Number("PADDOCK_PCIE_FUZZ", 60_000);
+        long count = Fuzzing.Number("PADDOCK_PCIE_FUZZ", 60_000);
         int seed = Seed();
         var random = new Random(seed);
         await using var bench = await PcieBench.StartAsync(
             new PcieOptions { IoQueues = 4, Vectors = 5 }, new NvmeTargetOptions { TotalBytes = 64 << 20 }, memory: MemoryBytes);
         await using var other = await PcieBench.StartAsync();
         var hostile = new HostileHost(bench, random);
-        long before = 0;
+        var growth = new MemoryGrowth(count);
         for (long done = 0; done < count;)
         {
             done += hostile.Play(500);
-            if (before == 0 && done > count / 4)
-            {
-                before = GC.GetTotalMemory(forceFullCollection: true);
-            }
+            growth.Tried(done);
         }
 
         hostile.Recover();
-        long growth = GC.GetTotalMemory(forceFullCollection: true) - before;
-        Assert.True(growth < 32 << 20, $"seed {seed}: memory grew by {growth} bytes");
+        growth.Check(32 << 20, seed);
         var queue = other.Host.CreateQueues(1);
         PcieHost.Expect(NvmeStatus.Success, other.Host.Run(queue, new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = 2 }));
         await bench.Controller.DisposeAsync();
         Assert.Equal(0, bench.Target.BytesInMemory);
     }
 
-    private static int Seed() => (int)Number("PADDOCK_PCIE_SEED", TestSeed.Next());
-
-    private static long Number(string name, long otherwise)
-        => long.TryParse(Environment.GetEnvironmentVariable(name), NumberStyles.None, CultureInfo.InvariantCulture, out long given)
-            ? given : otherwise;
+    private static int Seed() => (int)Fuzzing.Number("PADDOCK_PCIE_SEED", TestSeed.Next());
 
     // mostly pages of the memory, so that lists lead on
     private static ulong Pointer(Random random) => random.Next(12) switch

@@ -1,7 +1,7 @@
-using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Nvme.Pcie;
 using Paddock.Nvme.Wire;
+using Paddock.Testing;
 using Paddock.Testing.Protocols;
 using Paddock.Testing.Protocols.Nvme;
 
@@ -10,6 +10,8 @@ namespace Paddock.Nvme.Tests.Pcie;
 /// <summary>Resets, lost memory and the end of a controller, with commands in flight.</summary>
 public class ResetTests
 {
+    private const uint SlowNamespace = 3;
+
     private static readonly SubmissionEntry Flush = new() { Opcode = Opcode.Flush, NamespaceId = 2 };
 
     [Theory]
@@ -61,10 +63,7 @@ public class ResetTests
     public async Task Shutdowns_requested_meanwhile_share_one_flush()
     {
         await using var bench = await PcieBench.StartAsync();
-        var storage = new MemoryStorage("slow");
-        await storage.SetLengthAsync(8 << 20);
-        var slow = new SlowDevice(new RawDevice(storage));
-        bench.Subsystem.Add(new NvmeNamespace(3, slow, 512, "slow"));
+        var slow = AddSlow(bench);
         for (int i = 0; i < 50; i++)
         {
             bench.Host.Write(Properties.Configuration, PcieHost.Enabled | (1u << Properties.ShutdownShift));
@@ -82,13 +81,9 @@ public class ResetTests
     public async Task Controller_is_not_ready_until_the_disk_has_ended_earlier_commands()
     {
         await using var bench = await PcieBench.StartAsync();
-        var storage = new MemoryStorage("slow");
-        await storage.SetLengthAsync(8 << 20);
-        var slow = new SlowDevice(new RawDevice(storage));
-        bench.Subsystem.Add(new NvmeNamespace(3, slow, 512, "slow"));
+        var slow = AddSlow(bench);
         var queue = bench.Host.CreateQueues(1);
-        bench.Host.Submit(queue, new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = 3 });
-        await slow.Started.Task.WaitAsync(TestContext.Current.CancellationToken);
+        await BeginSlowFlushAsync(bench, queue, slow);
         for (int i = 0; i < 3; i++)
         {
             bench.Host.Write(Properties.Configuration, PcieHost.Enabled & ~1u);
@@ -105,13 +100,9 @@ public class ResetTests
     public async Task Reset_ends_the_deletion_of_a_queue_that_waits_for_its_commands()
     {
         await using var bench = await PcieBench.StartAsync();
-        var storage = new MemoryStorage("slow");
-        await storage.SetLengthAsync(8 << 20);
-        var slow = new SlowDevice(new RawDevice(storage));
-        bench.Subsystem.Add(new NvmeNamespace(3, slow, 512, "slow"));
+        var slow = AddSlow(bench);
         var queue = bench.Host.CreateQueues(1);
-        bench.Host.Submit(queue, new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = 3 });
-        await slow.Started.Task.WaitAsync(TestContext.Current.CancellationToken);
+        await BeginSlowFlushAsync(bench, queue, slow);
         bench.Host.Submit(bench.Host.Admin, new SubmissionEntry { Opcode = AdminOpcode.DeleteIoSubmissionQueue, Dword10 = 1 });
         PcieHost.Expect(NvmeStatus.InvalidOpcode, bench.Host.Run(new SubmissionEntry { Opcode = 0xBF }));
         bench.Host.Write(Properties.Configuration, PcieHost.Enabled & ~1u);
@@ -230,6 +221,19 @@ public class ResetTests
         {
             PcieHost.Expect(NvmeStatus.Success, bench.Host.Wait(queue));
         }
+    }
+
+    private static SlowDevice AddSlow(PcieBench bench)
+    {
+        var slow = new SlowDevice(MemoryDisk.Of(8 << 20));
+        bench.Subsystem.Add(new NvmeNamespace(SlowNamespace, slow, 512, "slow"));
+        return slow;
+    }
+
+    private static Task BeginSlowFlushAsync(PcieBench bench, HostQueuePair queue, SlowDevice slow)
+    {
+        bench.Host.Submit(queue, new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = SlowNamespace });
+        return slow.Started.Task.WaitAsync(TestContext.Current.CancellationToken);
     }
 
     private static async Task HoldAsync(PcieBench bench, HostQueuePair queue, int count)

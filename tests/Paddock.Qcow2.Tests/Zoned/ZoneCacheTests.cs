@@ -98,6 +98,6 @@ public class ZoneCacheTests
         };
         var table = new ZonePointerTable(kit.Storage, new HostOffset(1 << 20), new byte[16], ZoneTableFormat.Of(ZoneLayout.B));
         var state = new ZonedState(parts.Header, parameters, zones, table);
-        return (kit.Storage, state, new ZoneCache(state, parts.Writer, parts.Space));
+        return (kit.Storage, state, new ZoneCache(state, parts.Writer, parts.Space, isReadOnly: false));
     }
 }

@@ -148,6 +148,6 @@ public class ZoneTableStageTests
         };
         var table = new ZonePointerTable(kit.Storage, new HostOffset(TableAt), stored, format);
         var state = new ZonedState(kit.Header, parameters, zones, table);
-        return (kit.Storage, state, new ZoneTableStage(state));
+        return (kit.Storage, state, new ZoneTableStage(state, new RecordMark(kit.Header)));
     }
 }

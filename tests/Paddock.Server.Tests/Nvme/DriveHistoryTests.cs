@@ -106,6 +106,11 @@ public sealed class DriveHistoryTests : IDisposable
     [InlineData("{\"version\":2}")]
     [InlineData("{\"version\":1,\"subsystems\":[{\"nqn\":\"x\",\"events\":[{\"type\":1,\"controller\":1,\"milliseconds\":1,"
         + "\"data\":\"AA==\"}]}]}")]
+    [InlineData("{\"version\":1,\"subsystems\":null}")]
+    [InlineData("{\"version\":1,\"subsystems\":[null]}")]
+    [InlineData("{\"version\":1,\"subsystems\":[{\"nqn\":\"x\",\"events\":null}]}")]
+    [InlineData("{\"version\":1,\"subsystems\":[{\"nqn\":\"x\",\"events\":[null]}]}")]
+    [InlineData("{\"version\":1,\"subsystems\":[{\"nqn\":\"nqn.2026-01.io.paddock:disk\",\"totals\":null}]}")]
     public async Task Invalid_history_is_rejected(string text)
     {
         await File.WriteAllTextAsync(History, text, TestContext.Current.CancellationToken);

@@ -368,6 +368,10 @@ public sealed class NamespaceManagementTests : IDisposable
     [InlineData("{\"version\":2,\"namespaces\":[]}")]
     [InlineData("{\"version\":1,\"namespaces\":[{\"id\":1,\"file\":\"../x\",\"size\":512,\"block-size\":512}]}")]
     [InlineData("{\"version\":1,\"namespaces\":[{\"id\":0,\"file\":\"x\",\"size\":512,\"block-size\":512}]}")]
+    [InlineData("{\"version\":1,\"namespaces\":null}")]
+    [InlineData("{\"version\":1,\"namespaces\":[null]}")]
+    [InlineData("{\"version\":1,\"namespaces\":[{\"id\":1,\"file\":null,\"size\":512,\"block-size\":512}]}")]
+    [InlineData("{\"version\":1,\"namespaces\":[{\"id\":1,\"file\":\"x\",\"size\":512,\"block-size\":512,\"hosts\":[null]}]}")]
     public async Task Invalid_records_are_rejected(string text)
     {
         await File.WriteAllTextAsync(Path.Combine(_folder, "namespaces.json"), text, TestContext.Current.CancellationToken);

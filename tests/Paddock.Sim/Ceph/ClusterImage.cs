@@ -64,6 +64,17 @@ internal sealed class ClusterImage(ClusterClient client, Random random)
         }
     }
 
+    /// <summary>Whether all changes that have completed are durable.</summary>
+    public bool IsSettled => _failure is null && !_parts.Exists(static part => part.Kind != PartKind.Read);
+
+    /// <summary>Writes, in one step for each object, and completes when that is durable.</summary>
+    public async Task WriteThroughAsync(long offset, ReadOnlyMemory<byte> data)
+    {
+        var parts = Split(PartKind.Write, offset, data.Length, data.ToArray(), isWhole: true);
+        parts.ForEach(part => Send(part));
+        await Task.WhenAll(parts.Select(static part => part.Done));
+    }
+
     /// <summary>Waits until all earlier changes are durable.</summary>
     /// <exception cref="BlockException">One of them failed.</exception>
     public async Task FlushAsync()
@@ -77,14 +88,14 @@ internal sealed class ClusterImage(ClusterClient client, Random random)
         }
     }
 
-    private List<ImagePart> Split(PartKind kind, long offset, long length, Memory<byte> data)
+    private List<ImagePart> Split(PartKind kind, long offset, long length, Memory<byte> data, bool isWhole = false)
     {
         var parts = new List<ImagePart>();
         for (long at = 0; at < length;)
         {
             long position = offset + at;
             long next = Math.Min(length - at, Cluster.ObjectSize - (position % Cluster.ObjectSize));
-            if (next > Sector && random.Next(8) == 0)
+            if (!isWhole && next > Sector && random.Next(8) == 0)
             {
                 // the cache may send any whole sectors by themselves
                 next = Math.Min(next, ((position / Sector) + 1 + random.NextInt64(next / Sector)) * Sector - position);

@@ -8,7 +8,8 @@ namespace Paddock.Sim.Ceph;
 /// <param name="client">The client; it has the lock.</param>
 /// <param name="lease">Its lease; owned.</param>
 /// <param name="random">Source of all random choices.</param>
-internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Random random) : IStorage, ILeasedStorage, IThinStorage
+internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Random random)
+    : IStorage, ILeasedStorage, IThinStorage, IDurableStorage
 {
     private const int GrowthObjects = 16;
 
@@ -34,6 +35,12 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
 
     /// <inheritdoc/>
     public bool IsThin => true;
+
+    /// <inheritdoc/>
+    public long DurableBlock => client.Cluster.ObjectSize;
+
+    /// <inheritdoc/>
+    public bool IsSettled => _image.IsSettled;
 
     /// <inheritdoc/>
     public Task Lost => client.Loss.Lost;
@@ -65,6 +72,13 @@ internal sealed class ClusterStorage(ClusterClient client, RbdLease lease, Rando
         ThrowIfFailed();
         await GrowAsync(offset + data.Length);
         await _image.ChangeAsync(PartKind.Write, offset, data.Length, data);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask WriteDurablyAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+    {
+        ThrowIfFailed();
+        await _image.WriteThroughAsync(offset, data);
     }
 
     /// <inheritdoc/>

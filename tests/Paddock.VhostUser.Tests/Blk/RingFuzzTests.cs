@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using Paddock.Block;
 using Paddock.Qcow2;
 using Paddock.VhostUser.Blk;
@@ -21,22 +20,18 @@ public unsafe class RingFuzzTests
     [Fact]
     public void Invalid_rings_end_without_a_leak()
     {
-        long count = Number("PADDOCK_RING_FUZZ", 20_000);
-        int seed = (int)Number("PADDOCK_RING_SEED", 1);
+        long count = Fuzzing.Number("PADDOCK_RING_FUZZ", 20_000);
+        int seed = (int)Fuzzing.Number("PADDOCK_RING_SEED", 1);
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {count} rings");
         var devices = Devices();
         var arena = new GuestArena(ArenaSize);
         var tally = new Tally();
-        long before = 0;
+        var memory = new MemoryGrowth(count);
         using var stop = new CancellationTokenSource();
         var scribbler = new Thread(() => Scribble(arena, seed, stop.Token)) { IsBackground = true };
         for (long i = 0; i < count; i++)
         {
-            if (i == count / 4)
-            {
-                before = GC.GetTotalMemory(forceFullCollection: true);
-            }
-
+            memory.Tried(i);
             if (i == count - (count / 8))
             {
                 scribbler.Start();
@@ -55,12 +50,11 @@ public unsafe class RingFuzzTests
         stop.Cancel();
         scribbler.Join();
         Assert.All(devices, d => Assert.Equal((0, 0), (d.Budget.Held, d.Buffers.Lent)));
-        long growth = GC.GetTotalMemory(forceFullCollection: true) - before;
+        long growth = memory.Check(32 << 20, seed);
         long done = devices.Sum(d => d.Statistics.Requests - d.Statistics.Errors);
         TestContext.Current.TestOutputHelper?.WriteLine(
             $"{tally.Taken} requests taken, {done} succeeded, {devices.Sum(d => d.Statistics.Errors)} failed; "
             + $"{tally.Refused} rings refused when opened, {tally.Broken} when run; memory grew by {growth} bytes");
-        Assert.True(growth < 32 << 20, $"seed {seed}: memory grew by {growth} bytes");
         Assert.True(tally.Taken > count / 2 && done > count / 8 && tally.Broken > count / 8, "the rings are no test");
     }
 
@@ -259,10 +253,6 @@ public unsafe class RingFuzzTests
             *at = old;
         }
     }
-
-    private static long Number(string variable, long otherwise)
-        => long.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out long value)
-            ? value : otherwise;
 
     private sealed class Tally
     {

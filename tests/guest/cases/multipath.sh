@@ -27,13 +27,17 @@ follow() {
     while sleep 0.1; do
         states >/tmp/now
         now=$(awk '$2 == "optimized" { print $1 }' /tmp/now)
-        [ -n "$now" ] && [ "$now" != "$active" ] || continue
+        # none, or two when the state of one changed before that of the other was read
+        case $now in '' | *[!0-9]*) continue ;; esac
+        [ "$now" != "$active" ] || continue
         echo "$(cut -d. -f1 /proc/uptime) $now" >>/tmp/states
         [ -z "$active" ] || {
             # what was in flight there ends first
             sleep 1
             nvme disconnect -d "$(awk -v p="$active" '$1 == p { print $3 }' /tmp/now)" >/dev/null 2>&1
             for tries in $(seq 50); do path "$active" && break || sleep 0.2; done
+            # Linux drops a path that it connects while it can use no other one
+            for tries in $(seq 100); do states | grep -qE "^$active (inaccessible|optimized) " && break || sleep 0.1; done
             echo $(($(cat /tmp/count) + 1)) >/tmp/count
             echo "RENEWED $(cat /tmp/count)"
         }
@@ -42,6 +46,27 @@ follow() {
 }
 follow &
 follower=$!
+
+# says where the kernel waits if it does
+watch() {
+    local last= now since=$SECONDS process
+    while sleep 5; do
+        now=$(cat /tmp/count)
+        [ "$now" = "$last" ] || { last=$now since=$SECONDS; continue; }
+        [ $((SECONDS - since)) -ge 40 ] || continue
+        since=$SECONDS
+        say "no hand-over for 40 s after $now; $(states | tr '\n' ' ')"
+        for process in /proc/[0-9]*; do
+            grep -q '^State:.*D' "$process/status" 2>/dev/null || continue
+            say "$(cat "$process/comm") waits:"
+            sed 's/^/   /' "$process/stack"
+        done
+        grep -v '^#' /sys/kernel/tracing/trace | tail -20
+        dmesg | tail -20
+    done
+}
+watch &
+watcher=$!
 trouble() {
     sed 's/^/   active: /' /tmp/states
     grep -v '^#' /sys/kernel/tracing/trace | tail -40
@@ -76,7 +101,7 @@ until [ "$(cat /tmp/count)" -ge "$handovers" ]; do
     sync || trouble sync
     passes=$((passes + 1))
 done
-kill $follower
+kill $follower $watcher
 say "$(cat /tmp/count) hand-overs under $passes passes of fio"
 (cd /mnt/t && sha256sum -c /tmp/sums >/dev/null) || fail "the files changed"
 (cd /mnt/t && sha256sum more* >>/tmp/sums)
