@@ -18,7 +18,8 @@ public class SharedClientTests(CephCluster cluster)
         Assert.Equal(first.ClientId, second.ClientId);
         Assert.Equal(reader.ClientId, other.ClientId);
         Assert.NotEqual(first.ClientId, reader.ClientId);
-        Assert.True(first.IsConfirmed && second.IsConfirmed);
+        await first.ConfirmAsync();
+        await second.ConfirmAsync();
         await using var own = await RbdImage.OpenAsync(one with { SharesConnection = false }, readOnly: true);
         Assert.NotEqual(reader.ClientId, own.ClientId);
     }

@@ -24,6 +24,9 @@ internal sealed class HostLink : IAsyncDisposable
     // an answer on a healthy connection, and the end of commands in flight whose controller has handed the disk over already
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(2), DrainLimit = TimeSpan.FromSeconds(2);
 
+    // an answer of a server that seems to have been replaced
+    private static readonly TimeSpan DoubtLimit = TimeSpan.FromSeconds(1);
+
     // requests wait meanwhile
     private static readonly TimeSpan ReachLimit = TimeSpan.FromMilliseconds(500), FlushLimit = TimeSpan.FromSeconds(10);
 
@@ -252,7 +255,7 @@ internal sealed class HostLink : IAsyncDisposable
                 left.Remove(await Task.WhenAny(left));
             }
 
-            await all.WaitAsync(AnswerLimit, TimeProvider.System, stop);
+            await all.WaitAsync(paths.Any(static p => p.IsUsable) ? ReachLimit : AnswerLimit, TimeProvider.System, stop);
         }
         catch (Exception e) when (e is BlockException or TimeoutException && paths.Any(static p => p.IsConnected))
         {
@@ -461,7 +464,7 @@ internal sealed class HostLink : IAsyncDisposable
             }
 
             // another server that becomes optimized has taken over: ours may be dead without having lost its connection
-            if (_path.IsUsable && other.Rank == _path.Rank && await _path.RefreshAsync(AnswerLimit, _stop.Token)
+            if (_path.IsUsable && other.Rank == _path.Rank && await _path.RefreshAsync(DoubtLimit, _stop.Token)
                 && _path.Rank >= other.Rank)
             {
                 return;
