@@ -198,6 +198,19 @@ public class MultipathTests
     }
 
     [Fact]
+    public async Task Durable_write_of_a_server_that_lost_the_disk_is_decided_by_the_pointer()
+    {
+        await using var servers = await TwoServers.StartAsync();
+        await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        servers.First.Faults.Add(new() { Operations = Faults.DeviceOperations.Flush, Error = BlockError.NotOwner });
+        servers.Second.Group.SetState(AnaState.Optimized);
+        await disk.WriteAsync(0, new byte[4096], WriteFlags.Fua);
+        Assert.Equal(0, servers.Second.Namespace.Statistics.BytesWritten);
+        Assert.Equal(1, servers.Second.Namespace.Statistics[Serving.ServedOperation.Flush]);
+    }
+
+    [Fact]
     public async Task Write_behind_the_pointer_is_rejected_by_the_next_server_too()
     {
         await using var servers = await TwoServers.StartAsync();

@@ -93,9 +93,7 @@ internal static class IoCommands
             byte opcode = command.Entry.Opcode;
             bool writing = opcode is not (Opcode.Read or Opcode.Compare or Opcode.Verify or Opcode.ZoneManagementReceive);
             var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested
-
-                // the disk was lost, perhaps after it had executed the append: the other status would invite the host to send it again
-                : e.Error == BlockError.NotOwner && opcode == Opcode.ZoneAppend ? NvmeStatus.InternalPathError
+                : e.Error == BlockError.NotOwner && MayHaveRun(controller, ns, command) ? NvmeStatus.InternalPathError
                 : StatusMap.Of(e, writing);
             if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
             {
@@ -115,6 +113,16 @@ internal static class IoCommands
             ns.Closing.Leave(ticket);
         }
     }
+
+    // whether a disk may have been lost after it had executed the command in a zone, where it cannot be repeated: an append, a part of a
+    // copy, or a write that was to be durable. The status of the state would tell the host that it was not executed
+    private static bool MayHaveRun(Controller controller, NvmeNamespace ns, Command command) => command.Entry.Opcode switch
+    {
+        Opcode.ZoneAppend => true,
+        Opcode.Copy => ns.Zones is not null,
+        Opcode.Write or Opcode.WriteZeroes => ns.Zones is not null && MustSettle(controller, command),
+        _ => false,
+    };
 
     private static void Ended(Controller controller, NvmeNamespace ns, Command command, NvmeStatus status)
     {
