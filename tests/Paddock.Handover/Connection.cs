@@ -27,22 +27,36 @@ internal sealed record Connection(ServerNode? Node, int Start, IBlockDevice Plai
     {
         using var time = new CancellationTokenSource(limit);
         int start = node?.Starts ?? 0;
-        var opened = new List<IBlockDevice>();
+        var opening = Enumerable.Range(1, 2)
+            .Select(ns => OpenAsync($"nvme+tcp://{addresses}/{Lane.Nqn}?ns={ns}{options}", time.Token)).ToArray();
         try
         {
-            for (int ns = 1; ns <= 2; ns++)
-            {
-                string name = $"nvme+tcp://{addresses}/{Lane.Nqn}?ns={ns}{options}";
-                var disk = await Disk.OpenAsync(name, new DiskOptions { Format = "raw" }, time.Token).WaitAsync(limit);
-                opened.Add(disk);
-                await disk.ReadAsync(0, new byte[Pattern.Block], time.Token).AsTask().WaitAsync(limit);
-            }
-
+            var opened = await Task.WhenAll(opening).WaitAsync(limit);
             return new Connection(node, start, opened[0], opened[1]);
         }
         catch
         {
-            Close(opened);
+            foreach (var one in opening)
+            {
+                _ = one.ContinueWith(static o => Close([o.Result]), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion,
+                    TaskScheduler.Default);
+            }
+
+            throw;
+        }
+    }
+
+    private static async Task<IBlockDevice> OpenAsync(string name, CancellationToken stop)
+    {
+        var disk = await Disk.OpenAsync(name, new DiskOptions { Format = "raw" }, stop);
+        try
+        {
+            await disk.ReadAsync(0, new byte[Pattern.Block], stop).AsTask().WaitAsync(stop);
+            return disk;
+        }
+        catch
+        {
+            Close([disk]);
             throw;
         }
     }

@@ -21,7 +21,12 @@ public class StorageTests(CephCluster cluster)
             int length = random.Next(1, random.Next(4) == 0 ? 2 * MiB : 16384), offset = random.Next(Size - length);
             switch (random.Next(5))
             {
-                case 0 or 1:
+                case 0:
+                    random.NextBytes(model.AsSpan(offset, length));
+                    await ((IDurableStorage)storage).WriteDurablyAsync(
+                        offset, model.AsMemory(offset, length), TestContext.Current.CancellationToken);
+                    break;
+                case 1:
                     random.NextBytes(model.AsSpan(offset, length));
                     await storage.WriteAsync(offset, model.AsMemory(offset, length), TestContext.Current.CancellationToken);
                     break;
@@ -55,6 +60,22 @@ public class StorageTests(CephCluster cluster)
                 status.Flags == BlockStatusFlags.Zero && model.AsSpan((int)offset, (int)status.Length).ContainsAnyExcept((byte)0));
             offset += status.Length;
         }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Durable_write_needs_no_flush_and_others_need_one_with_a_cache(bool caches)
+    {
+        await using var storage = await cluster.CreateAsync(4 * MiB, caches, objectSize: MiB);
+        var durable = (IDurableStorage)storage;
+        Assert.Equal(MiB, durable.DurableBlock);
+        await durable.WriteDurablyAsync(4096, new byte[4096], TestContext.Current.CancellationToken);
+        Assert.True(durable.IsSettled);
+        await storage.WriteAsync(8192, new byte[4096], TestContext.Current.CancellationToken);
+        Assert.Equal(!caches, durable.IsSettled);
+        await storage.FlushAsync(TestContext.Current.CancellationToken);
+        Assert.True(durable.IsSettled);
     }
 
     [Fact]
