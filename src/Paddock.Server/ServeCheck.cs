@@ -120,7 +120,11 @@ public static class ServeCheck
         Within("max-connections", settings.MaxConnections, 1, MostConnections);
         Within("idle-timeout", settings.IdleTimeout ?? 0, 0, MostIdleSeconds);
         Within("drain-timeout", settings.DrainTimeout, 0, MostDrainSeconds);
-        Within("node", settings.Node, 0, StandbyCheck.MostNodes);
+        if (settings.Node != 0)
+        {
+            Within("node", settings.Node, 1, StandbyCheck.MostNodes);
+        }
+
         NamespaceSettings.Of(settings);
         VfioUserSockets.Check(settings, dashes);
         OneOf("block-size", settings.BlockSize.ToString(System.Globalization.CultureInfo.InvariantCulture), "512", "4096");

@@ -13,6 +13,9 @@ namespace Paddock.Server.Standby;
 /// <param name="limit">Time for the requests in flight of each image.</param>
 internal sealed class HandoverCommands(IReadOnlyList<DiskOwnership> owners, IReadOnlyList<ServedDisk> disks, TimeSpan limit)
 {
+    // a flush takes some time, also where nothing may delay the end of the server
+    private static readonly TimeSpan Least = TimeSpan.FromSeconds(1);
+
     /// <summary>Executes a command line: returns when the images have been released.</summary>
     /// <exception cref="ToolException">No image is owned, or one could not be handed over; it is then served as before.</exception>
     public async Task<ControlAnswer> RunAsync(HandoverLine line)
@@ -24,7 +27,7 @@ internal sealed class HandoverCommands(IReadOnlyList<DiskOwnership> owners, IRea
         {
             try
             {
-                done.Add((owner.Disk.Name, Math.Round((await owner.HandOverAsync(limit)).TotalMilliseconds, 1)));
+                done.Add((owner.Disk.Name, Math.Round((await owner.HandOverAsync(limit > Least ? limit : Least)).TotalMilliseconds, 1)));
             }
             catch (ToolException e)
             {

@@ -159,7 +159,7 @@ public sealed class HandoverTests
     [InlineData("{\"node\": 0}", "--standby with NVMe requires --node N, 1 to 15")]
     [InlineData("{\"node\": 1, \"volatile-cache\": \"1M\"}", "--standby cannot be combined with --volatile-cache")]
     [InlineData("{\"node\": 1, \"namespace-dir\": \"/\", \"namespace-quota\": \"1G\"}", "cannot be combined with --namespace-dir")]
-    [InlineData("{\"node\": 16}", "node 16: expected 0 to 15")]
+    [InlineData("{\"node\": 16}", "node 16: expected 1 to 15")]
     public async Task Settings_that_cannot_work_are_rejected(string json, string why)
     {
         string folder = Directory.CreateTempSubdirectory("paddock-standby-").FullName;

@@ -92,7 +92,7 @@ echo "WRITING"
 end=$((SECONDS + ${MULTIPATH_SECONDS:-600}))
 until [ "$(cat /tmp/count)" -ge "$handovers" ]; do
     [ $SECONDS -lt $end ] || trouble "$(cat /tmp/count) hand-overs in ${MULTIPATH_SECONDS:-600} s, expected $handovers"
-    # no fsync of single files: Btrfs of 7.3.4 answers some of two at once with EAGAIN, on any zoned disk
+    # no fsync of single files: on a zoned NVMe namespace of this server, Btrfs of 7.3.4 answered some of two at once with EAGAIN
     check_fio --do_verify=0
     sync || trouble sync
     echo 3 >/proc/sys/vm/drop_caches
