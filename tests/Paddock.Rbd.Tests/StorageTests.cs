@@ -68,14 +68,13 @@ public class StorageTests(CephCluster cluster)
     public async Task Durable_write_needs_no_flush_and_others_need_one_with_a_cache(bool caches)
     {
         await using var storage = await cluster.CreateAsync(4 * MiB, caches, objectSize: MiB);
-        var durable = (IDurableStorage)storage;
-        Assert.Equal(MiB, durable.DurableBlock);
-        await durable.WriteDurablyAsync(4096, new byte[4096], TestContext.Current.CancellationToken);
-        Assert.True(durable.IsSettled);
+        Assert.Equal(MiB, storage.DurableBlock);
+        await storage.WriteDurablyAsync(4096, new byte[4096], TestContext.Current.CancellationToken);
+        Assert.True(storage.IsSettled);
         await storage.WriteAsync(8192, new byte[4096], TestContext.Current.CancellationToken);
-        Assert.Equal(!caches, durable.IsSettled);
+        Assert.Equal(!caches, storage.IsSettled);
         await storage.FlushAsync(TestContext.Current.CancellationToken);
-        Assert.True(durable.IsSettled);
+        Assert.True(storage.IsSettled);
     }
 
     [Fact]

@@ -235,7 +235,7 @@ public class ZoneDirectFlushTests
         return zones[0].WritePointer;
     }
 
-    private static async Task<ulong> FeaturesAsync(IStorage storage)
+    private static async Task<ulong> FeaturesAsync(CrashStorage storage)
     {
         var bytes = new byte[8];
         await storage.ReadAsync(72, bytes, Token);
