@@ -104,8 +104,9 @@ public static class ServeVerb
         {
             try
             {
-                stop.Cancel();
+                // first: cancelling may run the whole stop
                 log.Write("parent ended");
+                stop.Cancel();
                 _ = Task.Delay(console.StopLimit).ContinueWith(_ => Environment.Exit(NativeExit.Failure), TaskScheduler.Default);
             }
             catch (ObjectDisposedException)
