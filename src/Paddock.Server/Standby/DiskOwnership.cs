@@ -162,7 +162,9 @@ internal sealed class DiskOwnership : IDisposable
 
         try
         {
-            var notice = Left() < NoticeLimit ? Left() : NoticeLimit;
+            // clients that never stop sending must leave time for the flush
+            var half = Left() / 2;
+            var notice = half < NoticeLimit ? half : NoticeLimit;
             await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Standby, notice)));
             Announce(DiskState.Standby);
 
@@ -390,13 +392,20 @@ internal sealed class DiskOwnership : IDisposable
             _owned = OwnedStorage.Of(image.Storage);
             _released = NewSignal();
             _failure = null;
-            foreach (var listener in _listeners)
+            try
             {
-                listener.Resized(_disk);
+                foreach (var listener in _listeners)
+                {
+                    listener.Resized(_disk);
+                }
+
+                await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Active, LookLimit)));
+            }
+            finally
+            {
+                Announce();
             }
 
-            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Active, LookLimit)));
-            Announce();
             _log.Write(
                 "taken over", ("image", _disk.Settings.Path), ("bytes", _disk.Device.Length.ToString(CultureInfo.InvariantCulture)),
                 ("ms", Milliseconds(Stopwatch.GetElapsedTime(start))));
