@@ -153,8 +153,6 @@ internal sealed class DiskOwnership : IDisposable
     // everything is durable when the disk is detached; closing releases the lock
     private async Task<ImageNode> DetachAsync(TimeSpan limit)
     {
-        long start = Stopwatch.GetTimestamp();
-        TimeSpan Left() => TimeSpan.FromTicks(Math.Max(0, (limit - Stopwatch.GetElapsedTime(start)).Ticks));
         if (!await _disk.TryBlockCommandsAsync(TimeSpan.Zero))
         {
             throw new ToolException($"'{_disk.Name}' is not handed over: a snapshot or a backup of it is in progress");
@@ -162,10 +160,10 @@ internal sealed class DiskOwnership : IDisposable
 
         try
         {
-            // clients that never stop sending must leave time for the flush
-            var half = Left() / 2;
-            var notice = half < NoticeLimit ? half : NoticeLimit;
-            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Standby, notice)));
+            // requests are served meanwhile: their time begins after it, however long clients go on sending
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Standby, NoticeLimit)));
+            long start = Stopwatch.GetTimestamp();
+            TimeSpan Left() => TimeSpan.FromTicks(Math.Max(0, (limit - Stopwatch.GetElapsedTime(start)).Ticks));
             Announce(DiskState.Standby);
 
             // a request that a rule holds would reach the disk after the next take-over

@@ -200,7 +200,7 @@ public sealed class HandoverTests
     }
 
     [Fact]
-    public async Task Host_that_never_stops_leaves_time_for_the_flush()
+    public async Task Notice_to_a_host_that_keeps_sending_takes_no_time_from_the_flush()
     {
         await using var pair = await StandbyPair.StartAsync(with: static s => s with { DrainTimeout = 1 });
         await using var host = await NvmeTcpHost.ConnectAsync(
