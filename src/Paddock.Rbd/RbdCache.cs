@@ -28,7 +28,7 @@ internal sealed class RbdCache(RbdCacheMode mode)
         }
     }
 
-    /// <summary>Finds out how librbd treats writes to an image: its own settings, and those of its pool, count before a client's.</summary>
+    /// <summary>Reads how librbd treats writes to an image: its own settings and those of its pool precede a client's.</summary>
     public static unsafe RbdCache Of(nint image)
     {
         var settings = new LibRbd.Setting[MaxSettings];
@@ -51,7 +51,7 @@ internal sealed class RbdCache(RbdCacheMode mode)
         }
     }
 
-    /// <summary>A change has completed, which may be in the cache alone.</summary>
+    /// <summary>Records that a change has completed, perhaps in the cache alone.</summary>
     public void MarkDirty()
     {
         if (!_isDirty && mode != RbdCacheMode.Off)
@@ -60,7 +60,7 @@ internal sealed class RbdCache(RbdCacheMode mode)
         }
     }
 
-    /// <summary>Whether a flush has something to do; then <see cref="EndFlush"/> follows it.</summary>
+    /// <summary>Begins a flush; <see cref="EndFlush"/> must follow. False: there is nothing to flush.</summary>
     public bool TryBeginFlush()
     {
         lock (_gate)
@@ -77,7 +77,7 @@ internal sealed class RbdCache(RbdCacheMode mode)
         }
     }
 
-    /// <summary>A flush has ended.</summary>
+    /// <summary>Ends a flush.</summary>
     public void EndFlush(bool isDone)
     {
         lock (_gate)

@@ -5,8 +5,8 @@ namespace Paddock.Rbd;
 
 /// <summary>The requests of one image: those that have completed are used again, so that a request allocates nothing.</summary>
 /// <param name="name">Name of the image, for messages.</param>
-/// <param name="loss">Takes down that the client was blocklisted.</param>
-/// <param name="cache">Learns what it may hold.</param>
+/// <param name="loss">Receives the loss of ownership when the client was blocklisted.</param>
+/// <param name="cache">Records changes that may be in the cache alone.</param>
 internal sealed class RbdOperations(string name, OwnershipLoss loss, RbdCache cache)
 {
     private const int MaxIdle = 1024;

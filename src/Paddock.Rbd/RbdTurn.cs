@@ -7,7 +7,7 @@ namespace Paddock.Rbd;
 /// <param name="observer">Receives the signs of a dead owner; null: nobody.</param>
 internal sealed class RbdTurn(RbdTarget target, ISuccessionObserver? observer = null) : IAsyncDisposable
 {
-    // of an owner that does not answer, and does not die either: some seconds
+    // two silent questions suffice; unclear ones between them add some seconds at most
     private const int MostLooks = 8;
 
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(400), QuickPoll = TimeSpan.FromMilliseconds(25),

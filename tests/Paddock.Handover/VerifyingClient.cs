@@ -89,7 +89,15 @@ internal sealed class VerifyingClient : IAsyncDisposable
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Volatile.Write(ref _recheck, done);
-        await (_load?.CancelAsync() ?? Task.CompletedTask);
+        try
+        {
+            await (_load?.CancelAsync() ?? Task.CompletedTask);
+        }
+        catch (ObjectDisposedException)
+        {
+            // the load has just ended by itself
+        }
+
         await await Task.WhenAny(done.Task, _running);
     }
 

@@ -1,3 +1,4 @@
+using System.Net;
 using Paddock.Block;
 using Paddock.Nvme.Ana;
 using Paddock.Testing;
@@ -140,6 +141,23 @@ public class MultipathTests
         servers.Second.Group.SetState(AnaState.Optimized);
         var e = await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync().AsTask());
         Assert.Contains("may be lost", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Flush_succeeds_at_another_address_of_the_same_server()
+    {
+        await using var servers = await TwoServers.StartAsync();
+        await using var relay = new Relay(servers.First.Port);
+        var options = servers.HostOptions() with
+        {
+            Port = relay.Port, OtherAddresses = [new DnsEndPoint("127.0.0.1", servers.First.Port)],
+        };
+        await using var host = await NvmeTcpHost.ConnectAsync(options);
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        await disk.WriteAsync(0, new byte[4096]);
+        relay.Target = 0;
+        relay.Cut();
+        await disk.FlushAsync().AsTask().WaitAsync(Patience);
     }
 
     [Fact]

@@ -3,7 +3,7 @@ using Paddock.Server.Control;
 
 namespace Paddock.Cli.Native;
 
-/// <summary>What verbs have in common that are a command of a server's control socket.</summary>
+/// <summary>Common part of the verbs that send a command to a server's control socket.</summary>
 internal static class ControlVerb
 {
     /// <summary>Sends a command and prints the answer.</summary>

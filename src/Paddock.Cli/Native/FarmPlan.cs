@@ -7,9 +7,9 @@ namespace Paddock.Cli.Native;
 /// <summary>How a farm is spread over servers: the command of each, and where each drive is.</summary>
 /// <param name="servers">The servers.</param>
 /// <param name="count">Number of drives of all servers.</param>
-/// <param name="stem">What the names of the drives begin with.</param>
-/// <param name="nqn">What their NQNs begin with.</param>
-/// <param name="words">Command line of the farm, without what is of one server.</param>
+/// <param name="stem">Start of the names of the drives.</param>
+/// <param name="nqn">Start of their NQNs.</param>
+/// <param name="words">Options and argument of the farm, without those of a single server.</param>
 internal sealed class FarmPlan(IReadOnlyList<FarmServer> servers, int count, string stem, string nqn, IReadOnlyList<string> words)
 {
     /// <summary>For each server a comment and its command; then a line for each drive, as the farm prints it.</summary>

@@ -17,7 +17,7 @@ internal sealed record FarmServer(string Host, ushort Port)
     public string Name => string.Create(CultureInfo.InvariantCulture, $"{InUri}:{Port}");
 
     /// <summary>
-    /// Address for the server to listen on: a name may have another address there than here, so that it stands for all addresses.
+    /// Address that the server listens on: that of the host, or all of them if the host is a name, which may resolve differently there.
     /// </summary>
     public string Listen => IPAddress.TryParse(Host, out _) ? Name : string.Create(CultureInfo.InvariantCulture, $"0.0.0.0:{Port}");
 

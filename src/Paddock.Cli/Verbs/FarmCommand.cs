@@ -166,7 +166,8 @@ internal sealed class FarmCommand
             {
                 i++;
             }
-            else if (token.Type != TokenType.Command && !(token.Type == TokenType.Option && token.Value == _json.Name))
+            else if (token.Type is not (TokenType.Command or TokenType.DoubleDash)
+                && !(token.Type == TokenType.Option && token.Value == _json.Name))
             {
                 words.Add(token.Value);
             }

@@ -335,13 +335,16 @@ internal sealed class HostLink : IAsyncDisposable
 
         bool isSame = ReferenceEquals(connection, Current);
         await CheckAsync(connection, isSame);
-        bool keptWrites = path == _path ? _run == connection.ServerRun && (isSame || _run != 0) : await HasHandedOverAsync(_path);
+        bool keptWrites = path == _path ? _run == connection.ServerRun && (isSame || _run != 0)
+            : await IsSameServerAsync(path, connection) || await HasHandedOverAsync(_path);
         var previous = _route;
         _run = connection.ServerRun;
         _path = path;
         _wasRefused = false;
-        connection.Resume();
+
+        // before the connection is used again: a write of the previous choice must not pass those that are still to be decided
         _route = new HostRoute(connection, previous.Generation + 1, previous.Incarnation + (keptWrites ? 0 : 1));
+        connection.Resume();
     }
 
     private async ValueTask CheckAsync(ControllerConnection connection, bool isSame)
@@ -363,6 +366,11 @@ internal sealed class HostLink : IAsyncDisposable
             // a namespace is not there any more: its requests fail
         }
     }
+
+    // whether a path is another address of the server in use, which has not lost the disk since
+    private async ValueTask<bool> IsSameServerAsync(HostPath path, ControllerConnection connection)
+        => _run != 0 && _run == connection.ServerRun
+            && (await path.RefreshAsync(AnswerLimit, _stop.Token) ? _run == connection.ServerRun : throw Lost());
 
     // whether a server that has given the disk away made the writes durable that it had acknowledged. If it did not, or was fenced, its run
     // number changes before it becomes inaccessible

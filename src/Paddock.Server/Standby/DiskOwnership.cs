@@ -153,8 +153,6 @@ internal sealed class DiskOwnership : IDisposable
     // everything is durable when the disk is detached; closing releases the lock
     private async Task<ImageNode> DetachAsync(TimeSpan limit)
     {
-        long start = Stopwatch.GetTimestamp();
-        TimeSpan Left() => TimeSpan.FromTicks(Math.Max(0, (limit - Stopwatch.GetElapsedTime(start)).Ticks));
         if (!await _disk.TryBlockCommandsAsync(TimeSpan.Zero))
         {
             throw new ToolException($"'{_disk.Name}' is not handed over: a snapshot or a backup of it is in progress");
@@ -162,8 +160,10 @@ internal sealed class DiskOwnership : IDisposable
 
         try
         {
-            var notice = Left() < NoticeLimit ? Left() : NoticeLimit;
-            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Standby, notice)));
+            // requests are served meanwhile: their time begins after it, however long clients go on sending
+            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Standby, NoticeLimit)));
+            long start = Stopwatch.GetTimestamp();
+            TimeSpan Left() => TimeSpan.FromTicks(Math.Max(0, (limit - Stopwatch.GetElapsedTime(start)).Ticks));
             Announce(DiskState.Standby);
 
             // a request that a rule holds would reach the disk after the next take-over
@@ -390,13 +390,20 @@ internal sealed class DiskOwnership : IDisposable
             _owned = OwnedStorage.Of(image.Storage);
             _released = NewSignal();
             _failure = null;
-            foreach (var listener in _listeners)
+            try
             {
-                listener.Resized(_disk);
+                foreach (var listener in _listeners)
+                {
+                    listener.Resized(_disk);
+                }
+
+                await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Active, LookLimit)));
+            }
+            finally
+            {
+                Announce();
             }
 
-            await Task.WhenAll(_listeners.Select(l => l.AnnounceAsync(_disk, DiskState.Active, LookLimit)));
-            Announce();
             _log.Write(
                 "taken over", ("image", _disk.Settings.Path), ("bytes", _disk.Device.Length.ToString(CultureInfo.InvariantCulture)),
                 ("ms", Milliseconds(Stopwatch.GetElapsedTime(start))));

@@ -3,7 +3,7 @@ using Paddock.Rbd;
 
 namespace Paddock.Server.Standby;
 
-/// <summary>Writes to the server's log how an owner that does not answer is replaced.</summary>
+/// <summary>Logs questions that an owner has not answered, and its replacement.</summary>
 /// <param name="image">Name of the image.</param>
 /// <param name="log">Receives the lines.</param>
 internal sealed class SuccessionLog(string image, ServeLog log) : ISuccessionObserver

@@ -81,7 +81,7 @@ public sealed class FarmTests : IDisposable
     public async Task Plan_has_the_command_of_each_server_and_the_place_of_each_drive()
     {
         var run = await FarmAsync(
-            "rbd:rbd/my golden", "--count", "5", "--plan", "lab1,[fd00::2]:4500", "--clone", "--nqn", "nqn.2026-11.example:d");
+            "rbd:rbd/my golden", "--count", "5", "--plan", "lab1,[fd00::2]:4500", "--clone", "--nqn", "nqn.2026-11.example:d", "--");
         Assert.Equal(
             """
             # lab1:4420: drives 1 to 2

@@ -200,6 +200,23 @@ public sealed class HandoverTests
     }
 
     [Fact]
+    public async Task Notice_to_a_host_that_keeps_sending_takes_no_time_from_the_flush()
+    {
+        await using var pair = await StandbyPair.StartAsync(with: static s => s with { DrainTimeout = 1 });
+        await using var host = await NvmeTcpHost.ConnectAsync(
+            new() { Host = "127.0.0.1", Port = pair.A.NvmeAddress.Port, SubsystemNqn = PaddockServer.DefaultNqn + "disk" },
+            TestContext.Current.CancellationToken);
+        await using var disk = await host.OpenAsync(1, ownsHost: false, TestContext.Current.CancellationToken);
+        using var stop = new CancellationTokenSource();
+        var reading = Enumerable.Range(0, 8).Select(_ => ReadUntilAsync(disk, stop.Token)).ToArray();
+        Assert.StartsWith("ok: handed over disk in ", await pair.A.AskAsync("handover"), StringComparison.Ordinal);
+        await StandbyPair.TakenOverAsync(pair.B);
+        await stop.CancelAsync();
+        await host.DisposeAsync();
+        await Task.WhenAll(reading);
+    }
+
+    [Fact]
     public async Task Read_only_image_beside_one_that_is_handed_over_has_a_group()
     {
         string folder = Directory.CreateTempSubdirectory("paddock-standby-").FullName;
@@ -229,6 +246,23 @@ public sealed class HandoverTests
         finally
         {
             Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    // the host waits for a server that has the image: it has one address
+    private static async Task ReadUntilAsync(IBlockDevice disk, CancellationToken stop)
+    {
+        await Task.Yield();
+        try
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                await ReadAsync(disk);
+            }
+        }
+        catch (BlockException)
+        {
+            // closed
         }
     }
 
