@@ -84,9 +84,19 @@ internal sealed class ZonePointerTable
     public async ValueTask WriteRecordAsync(IDurableStorage durable, List<int> sectors, ZoneDataRecord record, ReadOnlyMemory<byte> data)
     {
         var bytes = record.Build(Offset, data.Span);
-        MayHaveRecord = true;
-        _recordSize = Math.Max(_recordSize, bytes.Length);
-        await durable.WriteDurablyAsync(Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, bytes));
+        var before = (MayHaveRecord, _recordSize);
+        (MayHaveRecord, _recordSize) = (true, Math.Max(_recordSize, bytes.Length));
+        try
+        {
+            await durable.WriteDurablyAsync(Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, bytes));
+        }
+        catch (BlockException e) when (e.Error == BlockError.NoSpace)
+        {
+            // nothing was written: later writes of the table must not need the space behind it
+            (MayHaveRecord, _recordSize) = before;
+            throw;
+        }
+
         TakeRecord(record, bytes);
     }
 
