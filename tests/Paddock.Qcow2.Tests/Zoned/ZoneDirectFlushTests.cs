@@ -127,6 +127,35 @@ public class ZoneDirectFlushTests
     }
 
     [Fact]
+    public async Task Power_cut_within_a_reset_keeps_pointer_and_data_or_neither()
+    {
+        var disk = await CreateAsync();
+        var image = await OpenAsync(disk);
+        for (byte i = 1; i <= 4; i++)
+        {
+            await AppendAsync(image, 0, i);
+        }
+
+        int before = disk.Log.Count;
+        await image.Zones!.ManageAsync(ZoneAction.Reset, 0, ZoneSize, Token);
+        for (int position = before; position <= disk.Log.Count; position++)
+        {
+            for (int seed = 0; seed < 4 * Cuts; seed++)
+            {
+                var after = new PowerCut(disk.Log).At(position, seed);
+                await using var again = await OpenAsync(new CrashStorage(after), readOnly: true);
+                if (await PointerAsync(again, 0) is var pointer and not 0)
+                {
+                    Assert.Equal(4 * Piece, pointer);
+                    await CheckDataAsync(again, 4);
+                }
+            }
+        }
+
+        await image.DisposeAsync();
+    }
+
+    [Fact]
     public async Task Data_of_one_zone_stay_when_another_is_reset()
     {
         var disk = await CreateAsync();
