@@ -12,6 +12,8 @@ internal interface IDurableStorage
     /// <summary>Whether everything that has completed is durable.</summary>
     bool IsSettled { get; }
 
-    /// <summary>Writes; durable when it completes. The range is inside the storage.</summary>
+    /// <summary>
+    /// Writes; durable when it completes. The range is inside the storage. After <see cref="BlockError.NoSpace"/> nothing is written.
+    /// </summary>
     ValueTask WriteDurablyAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
 }

@@ -66,6 +66,9 @@ internal readonly record struct ZoneDataRecord(int Zone, long Start, long End)
         return record;
     }
 
+    /// <summary>Whether bytes behind the table begin like a record, valid or not.</summary>
+    public static bool IsMarked(ReadOnlySpan<byte> record) => record.StartsWith(Magic);
+
     /// <summary>Reads a record; null if there is none.</summary>
     /// <param name="record">What lies behind the table.</param>
     /// <param name="table">Offset of the zone table.</param>

@@ -65,11 +65,9 @@ internal sealed class ZoneDirectFlush(
             return false;
         }
 
-        if (!mark.IsSet)
+        if (!mark.IsSet && !await TryMarkAsync())
         {
-            // what another program has left there must not come to count with the bit
-            await state.Table.ClearRecordAsync();
-            await mark.SetAsync();
+            return false;
         }
 
         // the order matters: what lies below the pointers that the beginning has taken was written before it
@@ -109,6 +107,9 @@ internal sealed class ZoneDirectFlush(
                 {
                     buffer.Recorded = buffer.Length;
                 }
+
+                // a backup after a flush finds what was flushed in its bitmap
+                session.Record(new GuestOffset(buffer.Start), buffer.Length);
             }
             else
             {
@@ -118,6 +119,22 @@ internal sealed class ZoneDirectFlush(
         }
 
         return isDone;
+    }
+
+    private async ValueTask<bool> TryMarkAsync()
+    {
+        try
+        {
+            // what another program has left there must not come to count with the bit
+            await state.Table.ClearRecordAsync();
+            await mark.SetAsync();
+            return true;
+        }
+        catch (BlockException e) when (e.Error == BlockError.NoSpace)
+        {
+            // the place behind the table is not reserved
+            return false;
+        }
     }
 
     private bool HasRoom(int length)

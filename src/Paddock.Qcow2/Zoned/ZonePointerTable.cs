@@ -84,9 +84,19 @@ internal sealed class ZonePointerTable
     public async ValueTask WriteRecordAsync(IDurableStorage durable, List<int> sectors, ZoneDataRecord record, ReadOnlyMemory<byte> data)
     {
         var bytes = record.Build(Offset, data.Span);
-        MayHaveRecord = true;
-        _recordSize = Math.Max(_recordSize, bytes.Length);
-        await durable.WriteDurablyAsync(Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, bytes));
+        var before = (MayHaveRecord, _recordSize);
+        (MayHaveRecord, _recordSize) = (true, Math.Max(_recordSize, bytes.Length));
+        try
+        {
+            await durable.WriteDurablyAsync(Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, bytes));
+        }
+        catch (BlockException e) when (e.Error == BlockError.NoSpace)
+        {
+            // nothing was written: later writes of the table must not need the space behind it
+            (MayHaveRecord, _recordSize) = before;
+            throw;
+        }
+
         TakeRecord(record, bytes);
     }
 
@@ -248,12 +258,21 @@ internal sealed class ZonePointerTable
 
         bool stays = !endsRecord && Record is { } record && HasPointer(record.Zone, record.End);
         await _storage.OnEventAsync("zone_table_update");
-        await _storage.WriteAsync(
+        await WriteAtomicallyAsync(
             Offset.Value + (sectors.Min() * SectorBytes), WithRecord(sectors, stays ? _record : new byte[_recordSize]));
         if (!stays)
         {
             ForgetRecord();
         }
+    }
+
+    // a power cut within a reset must not leave the pointer without its data
+    private ValueTask WriteAtomicallyAsync(long offset, byte[] bytes)
+    {
+        long end = offset + bytes.Length;
+        return _storage is IDurableStorage { DurableBlock: > 0 and var block } durable && end <= _storage.Length
+            && offset / block == (end - 1) / block
+            ? durable.WriteDurablyAsync(offset, bytes) : _storage.WriteAsync(offset, bytes);
     }
 
     private bool HasPointer(int zone, long pointer)

@@ -28,7 +28,11 @@ internal sealed class ZoneTableStage(ZonedState state, RecordMark mark) : IFlush
             _captured = state.Table.Capture(this, static (stage, zone) => stage.StoredPointerOf(zone), state.Zones);
 
             // its data are in their clusters, durable before the table is written
-            _endsRecord = state.Table.Record is { } record && state.Buffers.Find(record.Zone) is not { Recorded: > 0 };
+            _endsRecord = state.Table.MayHaveRecord
+                && !(state.Table.Record is { } record && state.Buffers.Find(record.Zone) is { Recorded: > 0 });
+
+            // a reset may have ended it
+            mark.IsLive = state.Table.MayHaveRecord;
         }
     }
 

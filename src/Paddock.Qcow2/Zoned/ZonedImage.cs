@@ -156,12 +156,18 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
         _conditions.TakeRecord(record, _state.Zones);
     }
 
-    /// <summary>After a crash: moves data that were durable behind the zone table to their clusters.</summary>
+    /// <summary>
+    /// After a crash: moves data that were durable behind the zone table to their clusters. Closing the image clears the feature bit.
+    /// </summary>
     public async ValueTask SettleDataAsync(CancellationToken cancellationToken)
     {
-        await _tableSpace.PrepareAsync();
-        await _cache.DrainAllAsync(cancellationToken);
-        await _image.FlushAsync(cancellationToken);
+        await _image.Parts.Session.StartAsync();
+        if (_state.Table.MayHaveRecord)
+        {
+            await _tableSpace.PrepareAsync();
+            await _cache.DrainAllAsync(cancellationToken);
+            await _image.FlushAsync(cancellationToken);
+        }
     }
 
     /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>

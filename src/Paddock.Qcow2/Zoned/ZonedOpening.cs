@@ -47,8 +47,11 @@ internal static class ZonedOpening
         var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
         await image.Storage.OnEventAsync("zone_table_load");
 
+        // of an encrypted disk a record would be plain text that somebody without the key may have made
+        bool mayHaveData = header.Has(IncompatibleFeatures.ZoneData) && !header.IsEncrypted && image.DataFile is null;
+
         // in one request: a writer beside this reader changes both in one
-        int room = header.Has(IncompatibleFeatures.ZoneData) ? ZoneDataRecord.RoomFor(stored.Length, header.Geometry) : 0;
+        int room = mayHaveData ? ZoneDataRecord.RoomFor(stored.Length, header.Geometry) : 0;
         int place = ZoneDataRecord.PlaceFor(stored.Length);
         var bytes = room > 0 ? new byte[place + ZoneDataRecord.SizeFor(room)] : stored;
         await image.Storage.ReadAsync(offset.Value, bytes, cancellationToken);
@@ -59,15 +62,21 @@ internal static class ZonedOpening
         var table = new ZonePointerTable(image.Storage, offset, stored, format);
         var state = new ZonedState(header, parameters, zones, table);
         bool hasData = room > 0 && TakeData(state, bytes[place..]);
-        image.Parts.ZoneData.IsLive = hasData;
-        if (room > 0 && !hasData)
+        if (room > 0 && !hasData && ZoneDataRecord.IsMarked(bytes.AsSpan(place)))
         {
             table.SuspectRecord(ZoneDataRecord.SizeFor(room));
         }
 
+        image.Parts.ZoneData.IsLive = table.MayHaveRecord;
         var zoned = new ZonedImage(image, state);
         await zoned.LoadAttributesAsync(cancellationToken);
-        if (hasData && !image.IsReadOnly)
+        if (table.Record is { } record && zones.HasRandomArea(record.Zone))
+        {
+            // no writer leaves that: data of such a zone may lie above those of the record
+            state.Buffers.Drop(record.Zone);
+        }
+
+        if (header.Has(IncompatibleFeatures.ZoneData) && !image.IsReadOnly)
         {
             await zoned.SettleDataAsync(cancellationToken);
         }
