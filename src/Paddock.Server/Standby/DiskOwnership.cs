@@ -24,7 +24,7 @@ internal sealed class DiskOwnership : IDisposable
     private static readonly TimeSpan BusyPause = TimeSpan.FromMilliseconds(20), FailurePause = TimeSpan.FromSeconds(1);
 
     // for clients that read about the hand-over, and that send what they have queued: requests are served meanwhile
-    private static readonly TimeSpan NoticeLimit = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan NoticeLimit = TimeSpan.FromSeconds(1);
 
     // for clients that look at the disk after a take-over, while others wait
     private static readonly TimeSpan LookLimit = TimeSpan.FromMilliseconds(500);
