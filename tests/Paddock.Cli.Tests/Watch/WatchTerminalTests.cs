@@ -142,6 +142,9 @@ public sealed class WatchTerminalTests : IDisposable
         await CreateAsync();
         await using var server = await ServerProcess.ServeAsync(
             _bench["z.qcow2"], "--standby", "--node", "1", "--nvme", "127.0.0.1:0", "--control", _bench["c.sock"]);
+
+        // without it, the first would take the disk back
+        await using var other = await ServerProcess.ServeAsync(_bench["z.qcow2"], "--standby", "--node", "2", "--nvme", "127.0.0.1:0");
         string run = await RunAsync(
             """
             until live feed
