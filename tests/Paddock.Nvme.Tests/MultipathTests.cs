@@ -45,9 +45,7 @@ public class MultipathTests
         await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
         await using var disk = await host.OpenAsync(1, ownsHost: false);
         await disk.WriteAsync(0, new byte[4096]);
-        int before = host.Generation;
-        servers.Second.Group.SetState(AnaState.Optimized);
-        await Eventually.TrueAsync(() => host.Generation > before);
+        await MoveAsync(servers, host);
         await disk.WriteAsync(4096, new byte[4096]);
         await disk.FlushAsync();
         Assert.Equal((4096, 4096), (servers.First.Namespace.Statistics.BytesWritten, servers.Second.Namespace.Statistics.BytesWritten));
@@ -267,12 +265,10 @@ public class MultipathTests
         await using var host = await NvmeTcpHost.ConnectAsync(servers.HostOptions());
         await using var disk = await host.OpenAsync(1, ownsHost: false);
         await disk.WriteAsync(0, new byte[4096]);
-        int before = host.Generation;
 
         // it has lost the disk, and does not report it yet
         servers.First.Faults.Add(new() { Operations = Faults.DeviceOperations.Flush, Error = BlockError.NotOwner });
-        servers.Second.Group.SetState(AnaState.Optimized);
-        await Eventually.TrueAsync(() => host.Generation > before);
+        await MoveAsync(servers, host);
         var e = await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync().AsTask());
         Assert.Contains("may be lost", e.Message, StringComparison.Ordinal);
     }
@@ -310,5 +306,13 @@ public class MultipathTests
         await Task.WhenAll(all).WaitAsync(Patience);
         await disk.FlushAsync().AsTask().WaitAsync(Patience);
         servers.First.Group.LoseAccess();
+    }
+
+    // the host continues at the second server
+    private static async Task MoveAsync(TwoServers servers, NvmeTcpHost host)
+    {
+        int before = host.Generation;
+        servers.Second.Group.SetState(AnaState.Optimized);
+        await Eventually.TrueAsync(() => host.Generation > before);
     }
 }

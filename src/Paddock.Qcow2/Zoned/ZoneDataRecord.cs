@@ -69,7 +69,7 @@ internal readonly record struct ZoneDataRecord(int Zone, long Start, long End)
     /// <summary>Whether bytes behind the table begin like a record, valid or not.</summary>
     public static bool IsMarked(ReadOnlySpan<byte> record) => record.StartsWith(Magic);
 
-    /// <summary>Reads a record; null if there is none.</summary>
+    /// <summary>Reads a record, or returns null where no valid one is stored.</summary>
     /// <param name="record">What lies behind the table.</param>
     /// <param name="table">Offset of the zone table.</param>
     /// <param name="data">Its data.</param>
